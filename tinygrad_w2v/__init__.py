@@ -1,0 +1,38 @@
+"""A small reverse-mode autodiff Tensor on NumPy, with skip-gram word vectors and an MLP on top.
+
+>>> import tinygrad_w2v as tg
+>>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
+>>> tg.sum(tg.exp(x) * x).backward()
+>>> x.grad
+array([ 5.43656366, 22.1671683 ])
+"""
+
+from . import nn as nn, optim as optim
+from .derived import (
+    clip as clip, concatenate as concatenate, cumprod as cumprod, dot as dot, einsum as einsum,
+    index as index, norm as norm, outer as outer, pad as pad, prod as prod, ravel as ravel,
+    scatter as scatter, split as split, stack as stack, take as take, tensordot as tensordot,
+)
+from .functional import (
+    grad as grad, hessian as hessian, hvp as hvp, jacobian as jacobian, jvp as jvp,
+    no_grad as no_grad, value_and_grad as value_and_grad, vjp as vjp,
+)
+from .graph import GraphError as GraphError
+from .rules import (
+    abs as abs, add as add, arccos as arccos, arcsin as arcsin, arctan as arctan,
+    astype as astype, broadcast_to as broadcast_to, cos as cos, cosh as cosh, cumsum as cumsum,
+    divide as divide, exp as exp, expand_dims as expand_dims, expm1 as expm1, flip as flip,
+    leaky_relu as leaky_relu, log as log, log1p as log1p, log2 as log2, log10 as log10,
+    log_sigmoid as log_sigmoid, log_softmax as log_softmax, logaddexp as logaddexp,
+    logsumexp as logsumexp, matmul as matmul, max as max, maximum as maximum, mean as mean,
+    min as min, minimum as minimum, moveaxis as moveaxis, multiply as multiply,
+    negative as negative, positive as positive, power as power, reciprocal as reciprocal,
+    relu as relu, reshape as reshape, roll as roll, rule as rule, sigmoid as sigmoid, sin as sin,
+    sinh as sinh, softmax as softmax, softplus as softplus, sqrt as sqrt, square as square,
+    squeeze as squeeze, std as std, subtract as subtract, sum as sum, swapaxes as swapaxes,
+    tan as tan, tanh as tanh, transpose as transpose, var as var, where as where,
+)
+from .sparse import RowGrad as RowGrad
+from .tensor import Tensor as Tensor
+
+__version__ = "0.1.0"

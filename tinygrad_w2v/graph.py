@@ -1,0 +1,263 @@
+"""The graph, and the walk back through it: the page to read first.
+
+Every operation on Tensors computes its result at once, with NumPy, and leaves a `Node` behind:
+which rule made the result, from which parents, and the few arrays its derivatives will want. `walk`
+goes back over the nodes, youngest first, and applies the chain rule (E7)
+
+    x̄ = Σ over the consumers y of x:  ȳ · ∂y/∂x
+
+one node at a time, where x̄ (the *cotangent* of x) is ∂L/∂x. That is all of reverse mode: one sweep
+gives the derivative by every parameter. The derivatives themselves stand in `rules.py`.
+
+A node knows its parents, never its consumers, and holds arrays, never a Tensor: edges point one
+way, there is no reference cycle, and Python frees a graph the moment its last Tensor goes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .sparse import Array, RowGrad
+
+if TYPE_CHECKING:
+    from .rules import Rule
+
+    Versions = list[tuple["Leaf", int]]
+
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+is_recording = _recording.get
+_serials = itertools.count()
+_SCALARS = float | int | bool | complex | None
+
+
+class GraphError(RuntimeError):
+    """The graph cannot give the derivative that was asked of it."""
+
+
+class Traced:
+    """What the graph needs to know of a Tensor: its array, and its node (a constant has None)."""
+
+    __slots__ = ("_data", "_node")
+    _data: Array
+    _node: Node | None
+
+    @classmethod
+    def _of(cls, data: Array, node: Node | None) -> Self:
+        new = cls.__new__(cls)
+        new._data, new._node = data, node
+        return new
+
+
+class Node:
+    """One operation that was carried out: an arrow from a result to what it was made of.
+
+    `parents[i]` is the Node of operand i, or None if that operand is a constant; `saved[j]` is the
+    value of operand j (the last one: of the result) if a derivative wants it, else None. `serial`
+    counts nodes up, so a node is always younger than its parents: sorting by age is a topological
+    sort. `owner` is the Leaf in whose memory the result lies, if any (w.T shares w's), `versions`
+    say which version of such memory each saved array shows.
+    """
+
+    __slots__ = ("dtype", "meta", "owner", "parents", "rule", "saved", "serial", "shape",
+                 "versions")
+
+    def __init__(self, rule: Rule, parents: tuple[Any, ...], saved: list[Any],
+                 meta: dict[str, Any], out: Array, owner: Leaf | None, versions: Versions):
+        self.serial, self.shape, self.dtype = next(_serials), out.shape, out.dtype
+        self.rule, self.parents, self.saved, self.meta = rule, parents, saved, meta
+        self.owner, self.versions = owner, versions
+
+
+class Leaf(Node):
+    """The Node of a Tensor made with `requires_grad=True`: where gradients end up.
+
+    `grad` is what `backward` has added up so far (None: nothing yet). `version` counts the changes
+    made to the value in place; the walk refuses a saved array whose Leaf has moved on.
+    """
+
+    __slots__ = ("grad", "version")
+    rule, parents, saved, meta, versions = None, (), (), None, ()  # type: ignore[assignment]
+
+    def __init__(self, value: Array):
+        self.serial, self.shape, self.dtype = next(_serials), value.shape, value.dtype
+        self.grad: Array | RowGrad | None = None
+        self.version = 0
+
+    @property
+    def owner(self) -> Leaf:  # type: ignore[override]
+        """Its memory is its own (a property: a Leaf holds no reference to itself)."""
+        return self
+
+
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    """Switch recording on or off for the block, in this thread or task alone."""
+    token = _recording.set(on)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
+# ── forward ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
+    """Compute ``rule.fn(*operands, **meta)``; leave a Node behind if a derivative may be asked for.
+
+    With a Tensor among the operands the result is a Tensor; on plain arrays it is plain NumPy.
+    """
+    face, arrays, sources = None, list[Any](), list[Any]()
+    for operand in operands:
+        if isinstance(operand, Traced):
+            face = type(operand)
+            arrays.append(operand._data)
+            sources.append(operand._node)
+        else:
+            arrays.append(operand if isinstance(operand, _SCALARS) else np.asarray(operand))
+            sources.append(None)
+    if face is None:
+        return rule.fn(*operands, **meta)
+    try:
+        out = np.asarray(rule.fn(*arrays, **meta))
+    except (ValueError, IndexError) as error:
+        raise rule.explain(error, arrays) from error
+    if out.dtype.char not in "fdgFDG":
+        raise TypeError(f"{rule.name}() gave {out.dtype}, but Tensors hold float32 or float64")
+    # The arrays of Tensors are read-only, and so are views of them: is this one of a Leaf's?
+    owner = None if out.flags.writeable else next(
+        (n.owner for a, n in zip(arrays, sources, strict=True)
+         if n and n.owner and np.may_share_memory(a, out)), None)
+    out.flags.writeable = False
+    parents = tuple([n if n and rule.derivative(i) else None for i, n in enumerate(sources)])
+    if not (any(parents) and _recording.get()):
+        return face._of(out.copy() if owner else out, None)  # constants do not change with a Leaf
+    saved: list[Any] = [None] * (len(arrays) + 1)
+    for j in rule.wanted(parents):
+        saved[j] = out if j == len(arrays) else arrays[j]
+    versions, values = [], (*operands, face._of(out, None))
+    for j, leaf in enumerate([*[n and n.owner for n in sources], owner]):
+        if leaf and saved[j] is not None:
+            versions.append((leaf, leaf.version))
+        elif isinstance(saved[j], np.ndarray) and not isinstance(values[j], Traced):
+            saved[j] = saved[j].copy()  # the caller's array, which the caller may change
+    return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))
+
+
+# ── backward ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def lineage(root: Node) -> list[Node]:
+    """List `root` and all it was made of, youngest first: every node before its parents."""
+    seen, todo = {root}, [root]
+    while todo:
+        for parent in todo.pop().parents:
+            if parent and parent not in seen:
+                seen.add(parent)
+                todo.append(parent)
+    return sorted(seen, key=lambda node: node.serial, reverse=True)
+
+
+def walk(root: Node, seed: Any, targets: Iterable[Node] | None = None) -> dict[Node, Any]:
+    """Carry the cotangent `seed` of `root` back to all leaves, or to `targets`: E7, node by node.
+
+    A cotangent travels as an array. If `seed` is a Tensor it travels as Tensors, every step is
+    recorded like any other operation, and the result can be differentiated again. Nothing but the
+    result is changed.
+    """
+    order = lineage(root)
+    ends = {n for n in order if isinstance(n, Leaf)} if targets is None else set(targets)
+    alive = set(ends)  # the nodes on a way from root to an end
+    for node in reversed(order):
+        if not alive.isdisjoint(node.parents):
+            alive.add(node)
+    cotangents = {root: seed}
+    with np.errstate(all="ignore"):  # an infinite slope, as of sqrt at 0, is an answer here
+        for node in order:
+            if node in ends or node not in alive:
+                continue
+            g = cotangents.pop(node)
+            g = g.dense() if isinstance(g, RowGrad) else g
+            for i, parent in enumerate(node.parents):
+                if parent in alive:
+                    share = fit(pull(node, i, g), node, i, g)
+                    if share is g and isinstance(g, np.ndarray):
+                        g.flags.writeable = False  # it has two owners now: see `is_owned`
+                    known = cotangents.get(parent)
+                    cotangents[parent] = share if known is None else plus(known, share)
+    return cotangents
+
+
+def pull(node: Node, i: int, g: Any) -> Any:
+    """Apply the rule of `node` for operand i to the cotangent `g` of its result."""
+    rule, saved = node.rule, node.saved
+    derivative = rule.derivative(i)
+    for leaf, version in node.versions:
+        if leaf.version != version:
+            raise GraphError(
+                f"backward through {rule.name}(): it saved a parameter of shape {leaf.shape}, changed "
+                "since by an optimiser step or edit(). Call backward() before step(), or compute "
+                "the result again.")
+    needs = range(len(node.parents)) if derivative.needs is None else derivative.needs
+    values = [saved[j] for j in needs]
+    if isinstance(g, Traced):  # recorded: saved arrays are Tensors again, tied to their nodes
+        wrap, sources = type(g)._of, (*node.parents, node)
+        values = [wrap(v, sources[j]) if isinstance(v, np.ndarray) else v
+                  for j, v in zip(needs, values, strict=True)]
+    share = derivative.fn(g, *values, **derivative.keywords(node.meta, node.parents[i].shape, i))
+    if derivative.strong and not is_finite(share):
+        share = np.where(g == 0, 0, share)  # strong zero: what cannot reach the loss cannot harm it
+    return share
+
+
+def fit(share: Any, node: Node, i: int, g: Any) -> Any:
+    """Give operand i's share the operand's shape and dtype: un-broadcast, cast, check the type."""
+    parent = node.parents[i]
+    if isinstance(g, Traced):
+        share = share if isinstance(share, Traced) else type(g)._of(np.asarray(share), None)
+    elif not isinstance(share, RowGrad):
+        share = np.asarray(share)
+    fitted = share if share.shape == parent.shape else unbroadcast(share, parent.shape)
+    if fitted is None or share.dtype.kind not in ("f", "i", parent.dtype.kind):
+        raise GraphError(f"the rule of {node.rule.name}() for operand {i} gave {share.dtype} of "
+                         f"shape {share.shape}, the operand is {parent.dtype} of {parent.shape}")
+    return fitted if fitted.dtype == parent.dtype else fitted.astype(parent.dtype)
+
+
+def unbroadcast(share: Any, shape: tuple[int, ...]) -> Any:
+    """Sum over what broadcasting repeated: one value was used k times, so k shares add up (E7).
+
+    None if `shape` does not broadcast to `share.shape`.
+
+    >>> unbroadcast(np.ones((4, 3)), (1, 3))
+    array([[4., 4., 4.]])
+    """
+    padded = (1,) * (share.ndim - len(shape)) + shape
+    if len(padded) != share.ndim or any(
+            1 != side != had for side, had in zip(padded, share.shape, strict=True)):
+        return None
+    axes = tuple([k for k, side in enumerate(padded) if side == 1])
+    return share.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def is_owned(total: Any) -> bool:
+    """Tell whether `total` is a whole array that only the walk holds, and so may be added to."""
+    return isinstance(total, np.ndarray) and total.base is None and total.flags.writeable
+
+
+def plus(total: Any, share: Any) -> Any:
+    """Add, in place where that is safe."""
+    return np.add(total, share, out=total) if is_owned(total) else total + share
+
+
+def is_finite(share: Any) -> bool:
+    """Tell whether all entries are finite (fast; an overflow on the way counts as no)."""
+    values = share._data if isinstance(share, Traced) else share
+    return math.isfinite(abs(np.vdot(values, values)))

@@ -1,0 +1,438 @@
+"""THE TABLE: every primitive operation and its derivatives.
+
+A line of the table says, for each operand, how the cotangent ``g`` of the result becomes that
+operand's own:
+
+    rule(np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+The parameters of a derivative name what it needs, and only that is kept alive until the walk: an
+operand's name for its value, ``out`` for the result, then, by keyword, ``x_shape`` for the shape of
+operand x, and any keyword of the operation itself (``axis``). The bodies are plain NumPy. Given
+arrays they compute a gradient; given Tensors they record one, and so the same line serves
+derivatives of every order.
+
+No line un-broadcasts or casts: the walk does, once for all (`graph.fit`). No line guards 0 · ∞
+either: where an elementwise slope is not finite, the walk lets a cotangent of exactly 0 give 0.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Traced, record
+from .sparse import Array, RowGrad, add_rows
+
+Function = Callable[..., Any]
+NUMPY: dict[Function, Function] = {}  # NumPy's function → ours, for np.exp(tensor)
+
+# ── how a line is read ────────────────────────────────────────────────────────────────────────────
+
+
+class Derivative:
+    """The derivative by one operand, with what its signature asks for, read once."""
+
+    __slots__ = ("fn", "needs", "shape", "strong", "wants")
+
+    def __init__(self, fn: Function, operand: str, arrays: list[str], elementwise: bool):
+        parameters = list(inspect.signature(fn).parameters.values())[1:]
+        every = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+        self.fn, self.shape = fn, f"{operand}_shape"
+        self.needs = None if every else tuple([arrays.index(n) for n in names if n in arrays])
+        self.wants = [n for n in names if n not in arrays]
+        self.strong = elementwise and self.needs != ()
+
+    def keywords(self, meta: dict[str, Any], shape: tuple[int, ...], i: int) -> dict[str, Any]:
+        """Gather the keywords of the derivative: the operation's own, and facts on operand `i`."""
+        facts = {**meta, self.shape: shape, "i": i} if self.wants else {}
+        return {name: facts[name] for name in self.wants if name in facts}
+
+
+class Rule:
+    """A primitive: a function of arrays, and a derivative for each operand that has one."""
+
+    __slots__ = ("_wanted", "derivatives", "elementwise", "fn", "known", "name", "operands")
+
+    def __init__(self, fn: Function, derivatives: dict[str, Any], elementwise: bool):
+        self.fn, self.elementwise, self.operands = fn, elementwise, list(derivatives)
+        self.name = getattr(fn, "__name__", type(fn).__name__).strip("_")
+        self.derivatives = [d and Derivative(d, operand, [*self.operands, "out"], elementwise)
+                            for operand, d in derivatives.items()]
+        known = {name for d in self.derivatives if d for name in d.wants}
+        self.known = known - {"i", *[f"{operand}_shape" for operand in self.operands]}
+        self._wanted: dict[tuple[bool, ...], set[int]] = {}
+
+    @property
+    def variadic(self) -> bool:
+        """Whether one derivative, by ``each``, serves any number of operands."""
+        return self.operands == ["each"]
+
+    def derivative(self, i: int) -> Any:
+        """Give the Derivative by operand `i`, or None if it has none."""
+        return self.derivatives[0 if self.variadic else i]
+
+    def wanted(self, parents: tuple[Any, ...]) -> set[int]:
+        """Say which operands (the last number: the result) the derivatives by `parents` need."""
+        tracked = tuple([parent is not None for parent in parents])
+        if tracked not in self._wanted:
+            asked = [self.derivative(i).needs for i, yes in enumerate(tracked) if yes]
+            every = range(len(parents))
+            self._wanted[tracked] = {j for a in asked for j in (every if a is None else a)}
+        return self._wanted[tracked]
+
+    def bind(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Tell operands from keywords, however written; refuse what no derivative knows of."""
+        n = len(args) if self.variadic else len(self.operands)
+        if len(args) == n and self.known.issuperset(keywords):
+            return args, keywords
+        if isinstance(self.fn, np.ufunc):
+            raise TypeError(f"{self.name}() of a Tensor takes {n} operand(s) and nothing else")
+        bound = list(inspect.signature(self.fn).bind(*args, **keywords).arguments.items())
+        given = {k: v for k, v in bound[n:] if k in self.known or v is not None}
+        if unknown := given.keys() - self.known:
+            raise TypeError(f"{self.name}() of a Tensor does not take {', '.join(sorted(unknown))}, "
+                            f"only {', '.join(sorted(self.known)) or 'operands'}")
+        return tuple([v for _, v in bound[:n]]), given
+
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:
+        """Say of the same error which operation met which shapes, and what to do."""
+        shapes = " and ".join(str(np.shape(a)) for a in arrays)
+        advice = ""
+        if self.elementwise and len(arrays) > 1:
+            advice = ". Sides must be equal or 1, from the right: reshape() or expand_dims() one"
+        return type(error)(f"{self.name}() of shape {shapes}: {error}{advice}")
+
+
+def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -> Function:
+    """Declare a primitive: `fn` on arrays, and for each operand, in order, its derivative.
+
+    None in place of a derivative: there is none. The result is to be used in place of `fn`: on
+    plain arrays it is the same, on Tensors it is recorded and differentiable, to any order if the
+    derivative is written with operations that have rules. `elementwise` (known for NumPy's ufuncs)
+    promises that element i of the result depends on element i of the operands alone; then an
+    infinite slope times a cotangent of 0 counts as 0. A derivative called ``each`` serves any
+    number of operands: it takes ``*operands``, and ``i``.
+
+    >>> import tinygrad_w2v as tg
+    >>> cube = tg.rule(lambda x: x**3, x=lambda g, x: g * 3 * x**2)
+    >>> tg.grad(cube)(2.0), tg.grad(tg.grad(cube))(2.0)
+    (Tensor(12.), Tensor(12.))
+    """
+    ufunc = isinstance(fn, np.ufunc)
+    if elementwise is None:
+        elementwise = ufunc and fn is not np.matmul
+    spec = Rule(fn, derivatives, elementwise)
+
+    def op(*args: Any, **keywords: Any) -> Any:
+        return record(spec, *spec.bind(args, keywords))
+
+    op.__name__ = op.__qualname__ = spec.name
+    op.__doc__, op.rule = fn.__doc__, spec  # type: ignore[attr-defined]
+    if ufunc or str(getattr(fn, "__module__", "")).startswith("numpy"):
+        NUMPY[fn] = op
+        op.__doc__ = (f"``numpy.{spec.name}`` of {', '.join(spec.operands)}, for Tensors too.\n\n"
+                      f"Keywords: {', '.join(sorted(spec.known)) or 'none'}. The derivatives are "
+                      "its line in the table of rules.py.")
+    return op
+
+
+# ── elementwise ───────────────────────────────────────────────────────────────────────────────────
+
+add = rule(np.add, x=lambda g: g, y=lambda g: g)
+subtract = rule(np.subtract, x=lambda g: g, y=lambda g: -g)
+multiply = rule(np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
+divide = rule(np.divide, x=lambda g, y: g / y, y=lambda g, out, y: -g * out / y)
+negative = rule(np.negative, x=lambda g: -g)
+positive = rule(np.positive, x=lambda g: g)
+reciprocal = rule(np.reciprocal, x=lambda g, out: -g * out * out)
+square = rule(np.square, x=lambda g, x: 2 * g * x)
+sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out))
+abs = rule(np.absolute, x=lambda g, x: np.where(x > 0, g, np.where(x < 0, -g, 0)))
+power = rule(np.power,  # x**0 is constant, at 0 too; so is 0**y
+             x=lambda g, x, y: g * np.where((x == 0) & (y == 0), 0, y * x ** (y - 1)),
+             y=lambda g, x, y, out: g * np.where((x == 0) & (y >= 0), 0, out * np.log(x)))
+
+exp = rule(np.exp, x=lambda g, out: g * out)
+expm1 = rule(np.expm1, x=lambda g, x: g * np.exp(x))
+log = rule(np.log, x=lambda g, x: g / x)                                   # E4: ∂ log f = f'/f
+log1p = rule(np.log1p, x=lambda g, x: g / (1 + x))
+log2 = rule(np.log2, x=lambda g, x: g / (x * math.log(2)))
+log10 = rule(np.log10, x=lambda g, x: g / (x * math.log(10)))
+logaddexp = rule(np.logaddexp,
+                 x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x))
+
+sin = rule(np.sin, x=lambda g, x: g * np.cos(x))
+cos = rule(np.cos, x=lambda g, x: -g * np.sin(x))
+tan = rule(np.tan, x=lambda g, out: g * (1 + out * out))
+arcsin = rule(np.arcsin, x=lambda g, x: g / np.sqrt((1 - x) * (1 + x)))
+arccos = rule(np.arccos, x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
+arctan = rule(np.arctan, x=lambda g, x: g / (1 + x * x))
+sinh = rule(np.sinh, x=lambda g, x: g * np.cosh(x))
+cosh = rule(np.cosh, x=lambda g, x: g * np.sinh(x))
+tanh = rule(np.tanh, x=lambda g, out: g * (1 - out * out))                 # E8: → 0 for large |x|
+
+maximum = rule(np.maximum,  # at a tie, half to each
+               x=lambda g, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)),
+               y=lambda g, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)))
+minimum = rule(np.minimum,
+               x=lambda g, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
+               y=lambda g, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)))
+where = rule(np.where, condition=None,
+             x=lambda g, condition: np.where(condition, g, 0),
+             y=lambda g, condition: np.where(condition, 0, g))
+
+
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    return np.clip(x, low, high)
+
+
+clip = rule(_clip, elementwise=True,  # at a bound: 1
+            x=lambda g, x, low, high: np.where((low <= x) & (x <= high), g, 0),
+            low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0),
+            high=lambda g, x, low, high: np.where((x > high) | (low > high), g, 0))
+
+# ── activations, in forms that neither overflow nor lose digits ───────────────────────────────────
+
+
+def _sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(−x))``, elementwise. Its slope σ(x) σ(−x) → 0 for large |x| (E8)."""
+    tail = np.exp(np.where(x > 0, -x, x))  # exp(−|x|), so written that it holds for complex x
+    return np.where(x > 0, 1, tail) / (1 + tail)
+
+
+def _softplus(x: Any) -> Any:
+    """``log(1 + exp(x))``, elementwise. Its slope is the sigmoid."""
+    return np.where(x > 0, x, 0) + np.log1p(np.exp(np.where(x > 0, -x, x)))
+
+
+def _log_sigmoid(x: Any) -> Any:
+    """``log(1 / (1 + exp(−x)))``, elementwise: finite where the log of a sigmoid is not."""
+    return -_softplus(-x)
+
+
+def _relu(x: Any) -> Any:
+    """``max(x, 0)``, elementwise. Slope 0 at 0."""
+    return np.maximum(x, 0)
+
+
+def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """``x`` where x > 0, ``slope · x`` elsewhere."""
+    return np.where(x > 0, x, slope * x)
+
+
+def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """``log Σ exp(x)`` over `axis`: the normaliser of E3. Its gradient is the softmax, E2."""
+    peak = np.max(x, axis=axis, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0)
+    total = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
+    return total if keepdims else np.squeeze(total, axis)
+
+
+def _log_softmax(x: Any, axis: Any = -1) -> Any:
+    """``x − log Σ exp(x)`` over `axis`: E3, for all words at once."""
+    return x - _logsumexp(x, axis, keepdims=True)
+
+
+def _softmax(x: Any, axis: Any = -1) -> Any:
+    """``exp(x) / Σ exp(x)`` over `axis`: E2, for all words at once."""
+    return np.exp(_log_softmax(x, axis))
+
+
+sigmoid: Function = rule(_sigmoid, elementwise=True,
+                         x=lambda g, x, out: g * out * sigmoid(-x))        # E8
+softplus = rule(_softplus, elementwise=True, x=lambda g, x: g * sigmoid(x))
+log_sigmoid = rule(_log_sigmoid, elementwise=True, x=lambda g, x: g * sigmoid(-x))
+relu = rule(_relu, elementwise=True, x=lambda g, out: np.where(out > 0, g, 0))
+leaky_relu = rule(_leaky_relu, elementwise=True,
+                  x=lambda g, x, slope=0.01: np.where(x > 0, g, slope * g))
+logsumexp = rule(_logsumexp, x=lambda g, x, out, axis=None, keepdims=False:
+                 spread(g, x, axis, keepdims) * np.exp(x - spread(out, x, axis, keepdims)))
+log_softmax = rule(_log_softmax, x=lambda g, out, axis=-1:
+                   g - np.exp(out) * np.sum(g, axis=axis, keepdims=True))
+softmax = rule(_softmax, x=lambda g, out, axis=-1:
+               out * (g - np.sum(g * out, axis=axis, keepdims=True)))
+
+# ── reductions: `spread` puts the reduced axes back, and repeats g along them ─────────────────────
+
+
+def spread(g: Any, like: Any, axis: Any, keepdims: bool) -> Any:
+    """Undo the loss of shape in a reduction over `axis`: repeat `g` to the shape of (or) `like`."""
+    if axis is not None and not keepdims:
+        g = np.expand_dims(g, axis)
+    return np.broadcast_to(g, like if isinstance(like, tuple) else like.shape)
+
+
+def count(shape: tuple[int, ...], axis: Any) -> int:
+    """Count the elements that a reduction over `axis` takes together."""
+    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return math.prod([shape[a] for a in axes])
+
+
+def _extreme(g: Any, x: Any, out: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    best = x == spread(out, x, axis, keepdims)
+    share = np.divide(best, np.sum(best, axis=axis, keepdims=True), dtype=g.dtype)
+    return spread(g, x, axis, keepdims) * share  # ties share equally
+
+
+def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """Mean squared distance from the mean over `axis`, the sum divided by n − ddof."""
+    squares = np.square(centred(x, axis))
+    return np.sum(squares, axis=axis, keepdims=keepdims) / (count(x.shape, axis) - ddof)
+
+
+def _std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """Square root of `var`. Slope 0 where all values are equal."""
+    return np.sqrt(_var(x, axis, ddof, keepdims))
+
+
+def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+def centred(x: Any, axis: Any) -> Any:
+    """Subtract the mean over `axis`."""
+    return x - np.mean(x, axis=axis, keepdims=True)
+
+
+def unless_0(x: Any) -> Any:
+    """Put 1 for 0 in a divisor, where the dividend is 0 too."""
+    return np.where(x == 0, 1, x)
+
+
+sum = rule(np.sum, x=lambda g, x_shape, axis=None, keepdims=False:
+           spread(g, x_shape, axis, keepdims))
+mean = rule(np.mean, x=lambda g, x_shape, axis=None, keepdims=False:
+            spread(g / count(x_shape, axis), x_shape, axis, keepdims))
+max = rule(np.max, x=_extreme)
+min = rule(np.min, x=_extreme)
+var = rule(_var, x=lambda g, x, axis=None, ddof=0, keepdims=False:
+           spread(g * 2 / (count(x.shape, axis) - ddof), x, axis, keepdims) * centred(x, axis))
+std = rule(_std, x=lambda g, x, out, axis=None, ddof=0, keepdims=False:
+           spread(g / unless_0(out) / (count(x.shape, axis) - ddof), x, axis, keepdims)
+           * centred(x, axis))
+norm = rule(_norm, x=lambda g, x, out, axis=None, keepdims=False:
+            spread(g / unless_0(out), x, axis, keepdims) * x)
+cumsum = rule(np.cumsum, x=lambda g, x_shape, axis=None:
+              np.reshape(np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis), x_shape))
+
+# ── linear algebra ────────────────────────────────────────────────────────────────────────────────
+
+
+def _matmul_x(g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
+    if y.ndim == 1:
+        return np.expand_dims(g, -1) * y
+    if len(x_shape) == 1:
+        return (g[..., None, :] @ np.swapaxes(y, -1, -2))[..., 0, :]
+    return g @ np.swapaxes(y, -1, -2)
+
+
+def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+    if x.ndim == 1:
+        return x * g if len(y_shape) == 1 else x[:, None] * g[..., None, :]
+    if len(y_shape) == 1:
+        return (np.swapaxes(x, -1, -2) @ g[..., None])[..., 0]
+    if len(y_shape) == 2 < x.ndim:  # one matrix for a stack: one large product, no sum of a stack
+        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+    return np.swapaxes(x, -1, -2) @ g
+
+
+def _einsum(*operands: Any, subscripts: str) -> Any:
+    return np.einsum(subscripts, *operands)
+
+
+def _einsum_each(g: Any, *operands: Any, i: int, subscripts: str) -> Any:
+    """The gradient of an einsum is an einsum: operand i and the output change places."""
+    inputs, output = subscripts.split("->")
+    terms, x, target, others = inputs.split(","), operands[i], "", [(output, g)]
+    others += [(t, o) for k, (t, o) in enumerate(zip(terms, operands, strict=True)) if k != i]
+    for letter, side in zip(terms[i], x.shape, strict=True):
+        name = letter
+        if letter in target:  # a diagonal: the gradient lives on the diagonal
+            name = next(c for c in LETTERS if c not in subscripts + target)
+            others.append((letter + name, np.eye(side, dtype=x.dtype)))
+        elif not any(letter in term for term, _ in others):  # summed away: all received the same
+            others.append((letter, np.ones(side, x.dtype)))
+        target += name
+    gradient = np.einsum(",".join(t for t, _ in others) + "->" + target, *[o for _, o in others])
+    return np.broadcast_to(gradient, np.broadcast_shapes(gradient.shape, x.shape))
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+matmul = rule(np.matmul, x=_matmul_x, y=_matmul_y)
+einsum = rule(_einsum, each=_einsum_each)
+
+# ── shape: what moved one way moves back ──────────────────────────────────────────────────────────
+
+
+def _astype(x: Any, dtype: Any) -> Any:
+    """The same numbers in another floating type."""
+    return x.astype(dtype)
+
+
+def _pad(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+def _concatenate(*arrays: Any, axis: int, bounds: Any) -> Any:
+    return np.concatenate(arrays, axis=axis)
+
+
+astype = rule(_astype, x=lambda g, dtype: g)  # the walk casts back
+broadcast_to = rule(np.broadcast_to, x=lambda g, shape: g)  # the walk un-broadcasts
+reshape = rule(np.reshape, x=lambda g, x_shape, shape: np.reshape(g, x_shape))
+squeeze = rule(np.squeeze, x=lambda g, x_shape, axis=None: np.reshape(g, x_shape))
+expand_dims = rule(np.expand_dims, x=lambda g, x_shape, axis: np.reshape(g, x_shape))
+swapaxes = rule(np.swapaxes, x=lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
+moveaxis = rule(np.moveaxis, x=lambda g, source, destination: np.moveaxis(g, destination, source))
+transpose = rule(np.transpose, x=lambda g, axes=None: np.transpose(
+    g, axes if axes is None else np.argsort([a % g.ndim for a in axes])))
+flip = rule(np.flip, x=lambda g, axis=None: np.flip(g, axis))
+roll = rule(np.roll, x=lambda g, shift, axis=None: np.roll(g, np.negative(shift), axis))
+pad = rule(_pad, x=lambda g, x_shape, pad_width, constant_values=0: g[tuple(
+    [slice(before, before + side) for (before, _), side in zip(pad_width, x_shape, strict=True)])])
+concatenate = rule(_concatenate, each=lambda g, i, axis, bounds: g[
+    (*[slice(None)] * axis, slice(bounds[i], bounds[i + 1]))])
+
+# ── looking up, and its adjoint: putting back, where what comes to one place adds up ──────────────
+
+
+def _index(x: Any, key: tuple[Any, ...]) -> Any:
+    return x[key]
+
+
+def _put(x: Any, key: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, x.dtype)
+    if any(isinstance(k, np.ndarray) and k.dtype != bool for k in key):
+        np.add.at(out, key, x)
+    else:
+        out[key] = x  # slices, numbers and masks never name a place twice
+    return out
+
+
+def _take(x: Any, ids: Array, axis: int) -> Any:
+    return np.take(x, ids, axis)
+
+
+def _scatter(x: Any, ids: Array, shape: tuple[int, ...], axis: int) -> Any:
+    if axis:
+        return _put(x, (*[slice(None)] * axis, ids), shape)
+    out = np.zeros(shape, x.dtype)
+    add_rows(out, ids.reshape(-1), x.reshape(ids.size, *shape[1:]))
+    return out
+
+
+def _take_x(g: Any, x_shape: tuple[int, ...], ids: Array, axis: int) -> Any:
+    if axis or isinstance(g, Traced):
+        return scatter(g, ids=ids, shape=x_shape, axis=axis)
+    return RowGrad(ids.reshape(-1), g.reshape(ids.size, *x_shape[1:]), x_shape)
+
+
+index = rule(_index, x=lambda g, x_shape, key: put(g, key=key, shape=x_shape))
+put: Function = rule(_put, x=lambda g, key, shape: g[key])
+take = rule(_take, x=_take_x)
+scatter = rule(_scatter, x=lambda g, ids, shape, axis: take(g, ids=ids, axis=axis))
