@@ -1,0 +1,75 @@
+"""Shared-curvature steps: the optimiser for the exact objective."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..sparse import Array, RowGrad
+from ..tensor import Tensor
+
+
+class SharedCurvature:
+    """Newton steps on E1 with one d × d matrix for all rows of a table.
+
+    The Hessian of E1 by the row v_c is N_c · Cov(U), the covariance of the outside vectors under
+    P(·|c). With the words' own distribution q in place of P(·|c) it is the same matrix for every
+    row but for the number N_c, and costs next to nothing to invert:
+
+        Δv_c = −η_V · cap( g_c / (N_c + 1) · (Cov_q(U) + λ · tr/d · I)⁻¹ )
+
+    and likewise Δu_o with Cov_q(V), while the bias moves by −½ η_U · g_o / (N_o + 1). `cap` holds
+    the length of each row's step to 1. `totals` (n,) are the N_c. The gradients are the Tensors'
+    own: `V` may bring a `RowGrad`, of which only the rows move.
+    """
+
+    def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, totals: Array, *,  # noqa: N803
+                 lr_u: float = 0.7, lr_v: float = 1.0, damping: float = 0.1, refresh: int = 8):
+        self.V, self.U, self.bias = V, U, bias
+        self.totals = totals.astype(V.dtype)
+        self.share = (totals / max(totals.sum(), 1)).astype(V.dtype)
+        self.lr_u, self.lr_v, self.damping, self.refresh, self.steps = (
+            lr_u, lr_v, damping, refresh, 0)
+
+    def whitener(self, table: Tensor) -> Array:
+        """Invert the damped covariance of the rows of `table` under the word distribution."""
+        rows = table.data
+        mean, d = self.share @ rows, rows.shape[1]
+        covariance = (rows.T * self.share) @ rows - np.outer(mean, mean)
+        damping = self.damping * max(np.trace(covariance) / d, 1e-12)
+        return np.linalg.inv(covariance + damping * np.eye(d)).astype(rows.dtype)
+
+    def step(self, rate: float = 1.0) -> None:
+        """Move V, U and the bias by their gradients; `rate` scales all steps."""
+        if self.steps % self.refresh == 0:
+            self.white_u, self.white_v = self.whitener(self.U), self.whitener(self.V)
+        self.steps += 1
+        ids, g = rows_of(self.V.grad)
+        with self.V.edit() as table:
+            table[ids] -= rate * self.lr_v * capped(g / (self.totals[ids, None] + 1) @ self.white_u)
+        ids, g = rows_of(self.U.grad)
+        with self.U.edit() as table:
+            table[ids] -= rate * self.lr_u * capped(g / (self.totals[ids, None] + 1) @ self.white_v)
+        if self.bias is not None:
+            with self.bias.edit() as values:
+                move = np.asarray(self.bias.grad) / (self.totals + 1)
+                values -= 0.5 * rate * self.lr_u * np.clip(move, -1, 1)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in (self.V, self.U, self.bias):
+            if parameter is not None:
+                parameter.zero_grad()
+
+
+def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:
+    """The rows that a gradient touches, and what they received."""
+    if isinstance(gradient, RowGrad):
+        return gradient.coalesce()
+    return slice(None), np.asarray(gradient)
+
+
+def capped(step: Array) -> Array:
+    """Shorten the rows of `step` that are longer than 1 to length 1."""
+    length = np.sqrt((step * step).sum(axis=1, keepdims=True))
+    shortened: Array = step / np.maximum(length, 1)
+    return shortened

@@ -1,0 +1,230 @@
+"""SkipGram: word vectors from a text, by the notes' objective or by negative sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..derived import take
+from ..functional import no_grad
+from ..optim import Adagrad
+from ..sparse import Array
+from ..tensor import Tensor
+from .corpus import Corpus, Source, Vocabulary, sentences_of
+from .curvature import SharedCurvature
+from .objective import CoOccurrences, exact_loss, negative_loss
+from .progress import Progress
+from .vectors import WordVectors
+
+BATCH = 1024  # positions in a step of negative sampling
+EPOCHS = {"softmax": 10, "negative": 5}
+RATES = {"softmax": 1.0, "negative": 0.25}
+
+
+class SkipGram:
+    """The skip-gram model: every word predicts the words around it (Mikolov et al. 2013; E1–E6).
+
+    Parameters
+    ----------
+    vector_size
+        d, the length of a vector.
+    window
+        m, how far to the left and right a word looks.
+    min_count
+        Words that occur less often are left out.
+    loss
+        "softmax" minimises E1 itself, the sum over the whole vocabulary included, from
+        co-occurrence counts. "negative" replaces that sum by a few words drawn at random.
+    negative, sample, ns_exponent
+        For "negative" alone: words drawn for each pair; the share of a text above which a frequent
+        word is thinned out (0: never), keeping it with probability ``√(t/f) + t/f``; and the power
+        of the counts by which words are drawn.
+    shrink_windows
+        Weigh a pair at distance k by (m − k + 1)/m, on average what the original program does.
+        False is E1 to the letter.
+    epochs
+        Passes over the data; by default 10 ("softmax") or 5 ("negative").
+    lr
+        Learning rate, falling over the run: for "softmax" a factor on the shared-curvature steps,
+        1 by default; for "negative" that of a row-wise Adagrad, 0.25 by default.
+    bias
+        For "softmax" alone: log P(o|c) = u_oᵀ v_c + b_o − …, so that word frequency need not be
+        carried by a direction of U and V. False is E2 to the letter.
+    seed
+        The same seed gives the same vectors.
+
+    After `fit`: `vocabulary`, `corpus`, the Tensors `V` (n, d), `U` (n, d) and `bias` (n,) or None,
+    `losses` (one a pass: E1 for "softmax", the mean over pairs for "negative"), and the vectors
+    `wv`.
+
+    >>> text = [["red", "and", "blue"], ["blue", "and", "red"]] * 10
+    >>> model = SkipGram(vector_size=4, window=1, min_count=1, loss="softmax", seed=1)
+    >>> model.fit(text, progress=False).wv.most_similar("red")[0][0]
+    'blue'
+    """
+
+    def __init__(self, vector_size: int = 100, window: int = 5, min_count: int = 5,
+                 loss: str = "negative", negative: int = 5, sample: float = 1e-3,
+                 ns_exponent: float = 0.75, shrink_windows: bool = True,
+                 epochs: int | None = None, lr: float | None = None, bias: bool = True,
+                 seed: int = 0):
+        if loss not in EPOCHS:
+            raise ValueError(f"loss is 'softmax' or 'negative', not {loss!r}")
+        for name, value in (("vector_size", vector_size), ("window", window),
+                            ("min_count", min_count), ("negative", negative),
+                            ("epochs", EPOCHS[loss] if epochs is None else epochs)):
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} is a whole number from 1 up, not {value!r}")
+        if lr is not None and not lr > 0:
+            raise ValueError(f"lr is a number above 0, not {lr!r}")
+        self.vector_size, self.window, self.min_count = vector_size, window, min_count
+        self.loss, self.negative, self.sample = loss, negative, sample
+        self.ns_exponent, self.shrink_windows, self.seed = ns_exponent, shrink_windows, seed
+        self.epochs = EPOCHS[loss] if epochs is None else epochs
+        self.lr = RATES[loss] if lr is None else lr
+        self.with_bias = bias and loss == "softmax"
+        self.losses: list[float] = []
+
+    def fit(self, corpus: Source, progress: bool = True) -> SkipGram:
+        """Learn vectors from `corpus`: a path (a sentence a line), or an iterable of token lists.
+
+        ValueError if no word is frequent enough or no two words stand together; FloatingPointError
+        if the loss stops being a number (the learning rate is too high).
+        """
+        return self.start(corpus).run(progress)
+
+    def run(self, progress: bool = True) -> SkipGram:
+        """Train, after `start`; `fit` is `start` and `run`."""
+        train = self._exact_pass if self.loss == "softmax" else self._negative_pass
+        with Progress(self.epochs, self._steps, progress) as shown:
+            for epoch in range(self.epochs):
+                loss = train(epoch, shown)
+                if not np.isfinite(loss):
+                    raise FloatingPointError(f"the loss became {loss} in pass {epoch + 1}: lower "
+                                             f"lr (it is {self.lr})")
+                self.losses.append(loss)
+                shown.finish("E1" if self.loss == "softmax" else "loss", loss)
+        return self
+
+    def start(self, corpus: Source) -> SkipGram:
+        """Read the corpus, build the vocabulary, and put V and U at their random start."""
+        sentences = sentences_of(corpus)
+        self.vocabulary = Vocabulary.build(sentences, self.min_count)
+        if not len(self.vocabulary):
+            raise ValueError(f"no word of the corpus occurs {self.min_count} times "
+                             f"({self.vocabulary.dropped} occur less): lower min_count, or give "
+                             "more text")
+        self.corpus = Corpus.encode(sentences, self.vocabulary)
+        self._rng, self.losses = np.random.default_rng(self.seed), []
+        n, d = len(self.vocabulary), self.vector_size
+        if self.loss == "softmax":
+            v, u = self._rng.normal(0, 0.05, (2, n, d))
+            self.counts = CoOccurrences.of(self.corpus, n, self.window, self.shrink_windows)
+            if not self.counts.totals.any():
+                raise ValueError("no two words of the corpus stand in one sentence: nothing to "
+                                 "learn from")
+        else:
+            v, u = self._rng.uniform(-0.5 / d, 0.5 / d, (n, d)), np.zeros((n, d))
+        self.V = Tensor(v, requires_grad=True, dtype=np.float32)
+        self.U = Tensor(u, requires_grad=True, dtype=np.float32)
+        self.bias: Tensor | None = None
+        if self.with_bias:
+            totals = self.counts.totals
+            share = np.log((totals + 0.5) / (totals.sum() + 0.5 * n))
+            self.bias = Tensor(share, requires_grad=True, dtype=np.float32)
+        self._optimiser: Any = (
+            SharedCurvature(self.V, self.U, self.bias, self.counts.totals)
+            if self.loss == "softmax" else Adagrad([self.V, self.U], self.lr, rowwise=True))
+        return self
+
+    @property
+    def _steps(self) -> int:
+        """How many steps `fit` counts in a pass."""
+        if self.loss == "softmax":
+            return len(list(self.counts.blocks(np.arange(self.counts.n))))
+        return -(-len(self.corpus) // BATCH)
+
+    def _exact_pass(self, epoch: int, shown: Progress) -> float:
+        """One pass over E1, a block of centre words at a time; gives E1 as seen on the way."""
+        total, done = 0.0, 0
+        for rows in self.counts.blocks(self._rng.permutation(self.counts.n)):
+            counts = Tensor(self.counts.dense(rows))
+            loss = exact_loss(take(self.V, rows), self.U, self.bias, counts)
+            self._optimiser.zero_grad()
+            loss.backward()
+            fraction = (epoch + done / self.counts.n) / self.epochs
+            self._optimiser.step(self.lr * (1 - 0.9 * fraction))
+            total, done = total + loss.item(), done + len(rows)
+            shown.advance()
+        return total / self.counts.positions
+
+    def _negative_pass(self, epoch: int, shown: Progress) -> float:
+        """One pass of negative sampling; gives the mean loss of a pair."""
+        counts = self.vocabulary.counts
+        power = np.cumsum(counts**self.ns_exponent)
+        total, pairs = 0.0, 0
+        for place, centre, outside in self._pairs():
+            draws = self._rng.random((len(centre), self.negative)) * power[-1]
+            noise = np.searchsorted(power, draws, side="right")
+            loss = negative_loss(self.V, self.U, centre, outside, noise)
+            self._optimiser.zero_grad()
+            loss.backward()
+            fraction = (epoch + place / len(self.corpus)) / self.epochs
+            self._optimiser.lr = self.lr * max(1 - fraction, 1e-3)
+            self._optimiser.step()
+            total, pairs = total + loss.item(), pairs + len(centre)
+            shown.advance()
+        return total / max(pairs, 1)
+
+    def _pairs(self) -> Iterator[tuple[int, Array, Array]]:
+        """Draw the pairs of a pass, a stretch of text at a time: its place, centres, outsides."""
+        share = self.vocabulary.counts / max(self.vocabulary.counts.sum(), 1)
+        keep = np.ones(len(share))
+        if self.sample:
+            keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
+        for start in range(0, len(self.corpus), BATCH):
+            ids = self.corpus.ids[start : start + BATCH]
+            kept = self._rng.random(len(ids)) < keep[ids]
+            ids, sentence = ids[kept], self.corpus.sentence[start : start + BATCH][kept]
+            reach = np.full(len(ids), self.window)
+            if self.shrink_windows:
+                reach = self._rng.integers(1, self.window + 1, len(ids))
+            centre, outside = [ids[:0]], [ids[:0]]
+            for k in range(1, self.window + 1):
+                near = sentence[:-k] == sentence[k:]
+                for a, b in ((slice(-k), slice(k, None)), (slice(k, None), slice(-k))):
+                    seen = near & (reach[a] >= k)
+                    centre.append(ids[a][seen])
+                    outside.append(ids[b][seen])
+            yield start, np.concatenate(centre), np.concatenate(outside)
+
+    def objective(self, corpus: Source) -> float:
+        """E1 of this model on `corpus`, exactly: −(1/T) Σ_t Σ_j log P(w_{t+j} | w_t).
+
+        T counts the words of `corpus` that are in the vocabulary; windows are as in training. It
+        is defined for every model, however it was trained.
+        """
+        encoded = Corpus.encode(sentences_of(corpus), self.vocabulary)
+        n = len(self.vocabulary)
+        counts = CoOccurrences.of(encoded, n, self.window, self.shrink_windows)
+        if not len(encoded):
+            raise ValueError("the corpus has no word of this model's vocabulary")
+        with no_grad():
+            total: float = sum(
+                exact_loss(take(self.V, rows), self.U, self.bias, counts.dense(rows)).item()
+                for rows in counts.blocks(np.arange(n)))
+        return total / len(encoded)
+
+    @property
+    def wv(self) -> WordVectors:
+        """The vectors: v + u after "softmax", v after "negative" (what scores best for each)."""
+        return self.word_vectors("v+u" if self.loss == "softmax" else "v")
+
+    def word_vectors(self, which: str) -> WordVectors:
+        """The centre vectors "v", the outside vectors "u", or their sum "v+u"."""
+        tables = {"v": self.V.data, "u": self.U.data, "v+u": self.V.data + self.U.data}
+        if which not in tables:
+            raise ValueError(f"word vectors are 'v', 'u' or 'v+u', not {which!r}")
+        return WordVectors(self.vocabulary.words, tables[which].copy(), self.vocabulary.counts)
