@@ -3,8 +3,8 @@
     python examples/mlp_digits.py
 
 A quarter of the images is held out, and at least 97 % of them are read rightly, or the program
-fails. It takes a few seconds on one core. The noise added to the images, drawn anew each time, is
-what keeps 19,210 parameters from learning 1,348 images by heart.
+fails. It takes a few seconds on one core. The noise added to the images, drawn anew each time,
+makes it harder for 19,210 parameters to learn 1,348 images by heart.
 """
 
 from __future__ import annotations

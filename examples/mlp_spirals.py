@@ -15,7 +15,7 @@ import numpy as np
 
 import tinygrad_w2v as tg
 
-STEPS, RATE, SEED = 1000, 0.01, 0
+STEPS, RATE, SEED = 600, 0.01, 0
 COLOURS, MARKERS = ["#0072B2", "#E69F00", "#CC79A7"], ["o", "s", "^"]  # told apart by all eyes
 
 
@@ -83,7 +83,7 @@ def draw(model: tg.nn.MLP, points: np.ndarray, arms: np.ndarray, share: float, p
         axes.scatter(*points[arms == arm].T, s=26, c=colour, marker=marker, edgecolors="white",
                      linewidths=0.6, label=f"arm {arm + 1}", zorder=3)
     axes.set(aspect="equal", xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), xlabel="$x_1$", ylabel="$x_2$")
-    axes.set_title(f"Three spirals, divided by {model}\n{share:.1%} of fresh points told rightly",
+    axes.set_title(f"Three spirals, divided by {model}\n{share:.2%} of fresh points told rightly",
                    fontsize=11)
     axes.legend(loc="upper right", framealpha=0.9)
     figure.savefig(path, dpi=150)

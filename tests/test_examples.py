@@ -1,0 +1,73 @@
+"""The examples run as a reader runs them: as programs, with warnings as errors."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imread
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+WITHOUT = "import runpy, sys; sys.modules[{!r}] = None; runpy.run_path({!r}, run_name='__main__')"
+
+
+def run(folder, *arguments):
+    """Run Python in an empty folder, and give what came of it."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run([sys.executable, "-W", "error", *map(str, arguments)], cwd=folder,
+                          env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+                          capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+
+def share(output):
+    """Give the last percentage that a program printed."""
+    return float(re.findall(r"([\d.]+)%", output)[-1])
+
+
+def without_seconds(output):
+    return re.sub(r" +[\d.]+$", "", output, flags=re.MULTILINE)
+
+
+def test_mlp_digits_reads_97_percent_of_the_held_out_digits_and_the_same_twice(tmp_path):
+    first, second = [run(tmp_path, EXAMPLES / "mlp_digits.py") for _ in range(2)]
+    assert first.returncode == 0, first.stderr
+    assert share(first.stdout) >= 97
+    assert without_seconds(first.stdout) == without_seconds(second.stdout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mlp_digits_without_scikit_learn_names_the_extra_to_install(tmp_path):
+    done = run(tmp_path, "-c", WITHOUT.format("sklearn", str(EXAMPLES / "mlp_digits.py")))
+    assert done.returncode == 1
+    assert 'pip install "tinygrad-w2v[demo]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_mlp_spirals_tells_97_percent_of_fresh_points_and_leaves_no_file(tmp_path):
+    done = run(tmp_path, EXAMPLES / "mlp_spirals.py")
+    assert done.returncode == 0, done.stderr
+    assert share(done.stdout) >= 97
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mlp_spirals_draws_its_decision_boundary_where_it_is_told(tmp_path):
+    done = run(tmp_path, EXAMPLES / "mlp_spirals.py", "--plot", tmp_path / "boundary.png")
+    assert done.returncode == 0, done.stderr
+    assert share(done.stdout) >= 97
+    pixels = imread(tmp_path / "boundary.png")[..., :3]
+    assert pixels.shape[0] == pixels.shape[1]
+    for red, green, blue in [(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00), (0xCC, 0x79, 0xA7)]:
+        region = 1 - 0.3 * (1 - np.array([red, green, blue]) / 255)  # a pale shade of the points'
+        assert np.mean(np.abs(pixels - region).max(axis=-1) < 0.01) > 0.1
+
+
+def test_mlp_spirals_without_matplotlib_says_so_and_still_trains(tmp_path):
+    program = WITHOUT.format("matplotlib", str(EXAMPLES / "mlp_spirals.py"))
+    done = run(tmp_path, "-c", program, "--plot", "boundary.png")
+    assert done.returncode == 0, done.stderr
+    assert share(done.stdout) >= 97
+    assert 'No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"' in done.stdout
+    assert list(tmp_path.iterdir()) == []
