@@ -100,7 +100,7 @@ def derivation(model: SkipGram) -> str:
     """E4 for a pair of words of the model's corpus, in three ways, as a table."""
     c, o = closest_pair(model.counts)
     words = model.vocabulary.words
-    v, U = model.V.numpy()[c].astype(float), model.U.numpy().astype(float)  # noqa: N806
+    v, U = model.V.numpy()[c].astype(float), model.U.numpy().astype(float)
     d = centre_gradient(v, U, o)
     lines = [
         "E4, checked:  ∂ log P(o|c) / ∂v_c  =  u_o − Σ_x P(x|c) u_x   (observed − expected)",

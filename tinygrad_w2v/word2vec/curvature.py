@@ -22,7 +22,7 @@ class SharedCurvature:
     own: `V` may bring a `RowGrad`, of which only the rows move.
     """
 
-    def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, totals: Array, *,  # noqa: N803
+    def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, totals: Array, *,
                  lr_u: float = 0.7, lr_v: float = 1.0, damping: float = 0.1, refresh: int = 8):
         self.V, self.U, self.bias = V, U, bias
         self.totals = totals.astype(V.dtype)

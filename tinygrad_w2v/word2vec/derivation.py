@@ -26,7 +26,7 @@ class Derivation:
         return float(np.max(np.abs(self.by_hand - self.by_autodiff)))
 
 
-def centre_gradient(v: Array, U: Array, o: int) -> Derivation:  # noqa: N803 (E2's name)
+def centre_gradient(v: Array, U: Array, o: int) -> Derivation:
     """E4: ``∂ log P(o|c) / ∂v_c = u_o − Σ_x P(x|c) u_x``, observed minus expected (E6).
 
     `v` (d,) is the centre vector v_c, `U` (n, d) the outside vectors, `o` the id of the word seen.
@@ -43,7 +43,7 @@ def centre_gradient(v: Array, U: Array, o: int) -> Derivation:  # noqa: N803 (E2
     return Derivation(observed - expected, grad(log_p)(v).numpy(), differences(log_p, v))
 
 
-def outside_gradient(v: Array, U: Array, o: int) -> Derivation:  # noqa: N803
+def outside_gradient(v: Array, U: Array, o: int) -> Derivation:
     """E5: ``∂ log P(o|c) / ∂u_w = (1[w = o] − P(w|c)) v_c``, for all words w at once: (n, d).
 
     >>> d = outside_gradient(np.array([2.0, 0.0]), np.zeros((2, 2)), 1)
@@ -52,14 +52,14 @@ def outside_gradient(v: Array, U: Array, o: int) -> Derivation:  # noqa: N803
     """
     seen = np.eye(len(U))[o]
 
-    def log_p(U: Any) -> Any:  # noqa: N803
+    def log_p(U: Any) -> Any:
         return log_probabilities(v.reshape(1, -1), U)[0, o]
 
     by_hand = (seen - probabilities(v, U))[:, None] * v
     return Derivation(by_hand, grad(log_p)(U).numpy(), differences(log_p, U))
 
 
-def probabilities(v: Array, U: Array) -> Array:  # noqa: N803
+def probabilities(v: Array, U: Array) -> Array:
     """E2, for all words: ``P(x|c) = exp(u_xᵀ v_c) / Σ_w exp(u_wᵀ v_c)``."""
     score = np.exp(U @ v - np.max(U @ v))
     whole: Array = score / score.sum()

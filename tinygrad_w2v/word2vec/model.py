@@ -98,14 +98,11 @@ class SkipGram:
     def run(self, progress: bool = True) -> SkipGram:
         """Train, after `start`; `fit` is `start` and `run`."""
         train = self._exact_pass if self.loss == "softmax" else self._negative_pass
-        with Progress(self.epochs, self._steps, progress) as shown:
+        with (Progress(self.epochs, self._steps, progress) as shown,
+              np.errstate(over="ignore", invalid="ignore")):  # `_backward` says it
             for epoch in range(self.epochs):
-                loss = train(epoch, shown)
-                if not np.isfinite(loss):
-                    raise FloatingPointError(f"the loss became {loss} in pass {epoch + 1}: lower "
-                                             f"lr (it is {self.lr})")
-                self.losses.append(loss)
-                shown.finish("E1" if self.loss == "softmax" else "loss", loss)
+                self.losses.append(train(epoch, shown))
+                shown.finish("E1" if self.loss == "softmax" else "loss", self.losses[-1])
         return self
 
     def start(self, corpus: Source) -> SkipGram:
@@ -117,14 +114,14 @@ class SkipGram:
                              f"({self.vocabulary.dropped} occur less): lower min_count, or give "
                              "more text")
         self.corpus = Corpus.encode(sentences, self.vocabulary)
+        if not np.any(self.corpus.sentence[1:] == self.corpus.sentence[:-1]):
+            raise ValueError("no two words of the corpus stand in one sentence: there is nothing "
+                             "to learn from")
         self._rng, self.losses = np.random.default_rng(self.seed), []
         n, d = len(self.vocabulary), self.vector_size
         if self.loss == "softmax":
             v, u = self._rng.normal(0, 0.05, (2, n, d))
             self.counts = CoOccurrences.of(self.corpus, n, self.window, self.shrink_windows)
-            if not self.counts.totals.any():
-                raise ValueError("no two words of the corpus stand in one sentence: nothing to "
-                                 "learn from")
         else:
             v, u = self._rng.uniform(-0.5 / d, 0.5 / d, (n, d)), np.zeros((n, d))
         self.V = Tensor(v, requires_grad=True, dtype=np.float32)
@@ -152,11 +149,10 @@ class SkipGram:
         for rows in self.counts.blocks(self._rng.permutation(self.counts.n)):
             counts = Tensor(self.counts.dense(rows))
             loss = exact_loss(take(self.V, rows), self.U, self.bias, counts)
-            self._optimiser.zero_grad()
-            loss.backward()
+            total += self._backward(loss, epoch)
             fraction = (epoch + done / self.counts.n) / self.epochs
             self._optimiser.step(self.lr * (1 - 0.9 * fraction))
-            total, done = total + loss.item(), done + len(rows)
+            done += len(rows)
             shown.advance()
         return total / self.counts.positions
 
@@ -168,15 +164,22 @@ class SkipGram:
         for place, centre, outside in self._pairs():
             draws = self._rng.random((len(centre), self.negative)) * power[-1]
             noise = np.searchsorted(power, draws, side="right")
-            loss = negative_loss(self.V, self.U, centre, outside, noise)
-            self._optimiser.zero_grad()
-            loss.backward()
+            total += self._backward(negative_loss(self.V, self.U, centre, outside, noise), epoch)
             fraction = (epoch + place / len(self.corpus)) / self.epochs
             self._optimiser.lr = self.lr * max(1 - fraction, 1e-3)
             self._optimiser.step()
-            total, pairs = total + loss.item(), pairs + len(centre)
+            pairs += len(centre)
             shown.advance()
         return total / max(pairs, 1)
+
+    def _backward(self, loss: Tensor, epoch: int) -> float:
+        """Make the gradients of a step; gives the value of its loss."""
+        if not np.isfinite(value := loss.item()):
+            raise FloatingPointError(f"the loss became {value} in pass {epoch + 1}: lower lr (it "
+                                     f"is {self.lr})")
+        self._optimiser.zero_grad()
+        loss.backward()
+        return value
 
     def _pairs(self) -> Iterator[tuple[int, Array, Array]]:
         """Draw the pairs of a pass, a stretch of text at a time: its place, centres, outsides."""

@@ -82,7 +82,7 @@ class CoOccurrences:
         return iter([order[i : i + size] for i in range(0, len(order), size)])
 
 
-def log_probabilities(v: Any, U: Any, bias: Any = None) -> Any:  # noqa: N803 (E2's name)
+def log_probabilities(v: Any, U: Any, bias: Any = None) -> Any:
     """Give log P(o|c) for the centre vectors `v` (k, d) and every word o of `U` (n, d): (k, n).
 
     E3: ``u_oᵀ v_c − log Σ_x exp(u_xᵀ v_c)``, with ``+ bias_o`` in the exponents if there is one.
@@ -94,7 +94,7 @@ def log_probabilities(v: Any, U: Any, bias: Any = None) -> Any:  # noqa: N803 (E
     return log_softmax(scores if bias is None else scores + bias, axis=1)
 
 
-def exact_loss(v: Any, U: Any, bias: Any, counts: Any) -> Any:  # noqa: N803
+def exact_loss(v: Any, U: Any, bias: Any, counts: Any) -> Any:
     """−Σ_c Σ_o C[c, o] log P(o|c) for a block of centre words (E1, not yet divided by T).
 
     `v` (k, d), `U` (n, d), `bias` (n,) or None, `counts` (k, n).
@@ -105,7 +105,7 @@ def exact_loss(v: Any, U: Any, bias: Any, counts: Any) -> Any:  # noqa: N803
     return -(counts * log_probabilities(v, U, bias)).sum()
 
 
-def negative_loss(V: Tensor, U: Tensor, centre: Array, outside: Array, noise: Array) -> Tensor:  # noqa: N803
+def negative_loss(V: Tensor, U: Tensor, centre: Array, outside: Array, noise: Array) -> Tensor:
     """−Σ log σ(u_oᵀ v_c) − Σ log σ(−u_xᵀ v_c): negative sampling (Mikolov et al. 2013, eq. 4).
 
     It replaces the sum over all words in E2 by k words x drawn at random for each pair (c, o).

@@ -1,0 +1,181 @@
+"""Word vectors: questions and files."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from tinygrad_w2v.word2vec import FormatError, WordVectors
+from tinygrad_w2v.word2vec.formats import check_writable, read_safetensors, write_safetensors
+
+
+@pytest.fixture
+def wv():
+    rng = np.random.default_rng(1)
+    words = ["red", "blue", "green", "monday", "sunday", "three", "four"]
+    return WordVectors(words, rng.normal(size=(7, 5)).astype(np.float32), np.arange(7, 0, -1))
+
+
+def cosine(a, b):
+    return a @ b / np.sqrt(a @ a * (b @ b))
+
+
+def test_look_up_by_word(wv):
+    np.testing.assert_array_equal(wv["blue"], wv.vectors[wv.index["blue"]])
+    assert "blue" in wv
+    assert "bleu" not in wv
+    assert len(wv) == 7
+
+
+def test_a_missing_word_suggests_near_spellings(wv):
+    with pytest.raises(KeyError, match=r"'mondey' is not among these 7 words.*near.*monday"):
+        wv["mondey"]
+    with pytest.raises(KeyError, match="too seldom"):
+        wv.most_similar("zzz")
+
+
+def test_similarity_is_the_cosine(wv):
+    assert wv.similarity("red", "four") == pytest.approx(cosine(wv["red"], wv["four"]), abs=1e-6)
+
+
+def test_most_similar_sorts_by_cosine_and_leaves_the_question_out(wv):
+    answers = wv.most_similar("red", topn=10)
+    assert [w for w, _ in answers] == sorted(
+        (w for w in wv.words if w != "red"), key=lambda w: -cosine(wv["red"], wv[w]))
+    for word, score in answers:
+        assert score == pytest.approx(cosine(wv["red"], wv[word]), abs=1e-6)
+    assert wv.most_similar("red", topn=2) == answers[:2]
+
+
+def test_most_similar_takes_lists_vectors_and_weights(wv):
+    unit = {w: wv[w] / np.sqrt(wv[w] @ wv[w]) for w in wv.words}
+    wanted = unit["red"] + 0.5 * unit["blue"] - unit["four"]
+    answers = wv.most_similar(["red", ("blue", 0.5)], ["four"], topn=9)
+    for word, score in answers:
+        assert score == pytest.approx(cosine(wanted, unit[word]), abs=1e-6)
+    assert {w for w, _ in answers} == {"green", "monday", "sunday", "three"}
+    assert wv.most_similar(wv["red"] * 7, topn=1)[0][0] == "red"  # a vector excludes no word
+    assert wv.most_similar(("red", 2.0)) == wv.most_similar("red")
+
+
+def test_analogy_is_3cosadd(wv):
+    assert wv.analogy("red", "blue", "three") == wv.most_similar(["blue", "three"], ["red"])
+
+
+def test_doesnt_match_is_the_word_farthest_from_the_mean():
+    wv = WordVectors(["a", "b", "c"], np.array([[1, 0.1], [1, -0.1], [-1, 0.0]]))
+    assert wv.doesnt_match(["a", "b", "c"]) == "c"
+
+
+def test_vectors_of_length_0_are_similar_to_nothing():
+    wv = WordVectors(["a", "b"], np.array([[0.0, 0], [1, 0]]))
+    assert wv.most_similar("b") == [("a", 0.0)]
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda wv: wv.most_similar([]), "a word or a vector"),
+    (lambda wv: wv.most_similar(np.ones(3)), r"shape \(3,\), these \(5,\)"),
+    (lambda wv: wv.doesnt_match([]), "needs words"),
+    (lambda wv: WordVectors(["a"], np.ones((2, 3))), "1 words need 1 rows"),
+    (lambda wv: WordVectors(["a", "a"], np.ones((2, 3))), "'a' stands in the list more than once"),
+])
+def test_bad_questions_say_what_is_wrong(wv, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(wv)
+
+
+def test_saved_vectors_come_back_to_the_bit(wv, tmp_path):
+    wv.save(tmp_path / "v.safetensors")
+    back = WordVectors.load(tmp_path / "v.safetensors")
+    assert back.words == wv.words
+    assert back.vectors.dtype == np.float32
+    np.testing.assert_array_equal(back.vectors, wv.vectors)
+    np.testing.assert_array_equal(back.counts, wv.counts)
+
+
+@given(st.lists(st.text(min_size=1), unique=True))
+def test_any_words_survive_saving(words):
+    import tempfile  # noqa: PLC0415 (hypothesis and pytest's tmp_path do not go together)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "v")
+        WordVectors(words, np.ones((len(words), 2))).save(path)
+        assert WordVectors.load(path).words == words
+
+
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(wv, tmp_path, monkeypatch):
+    path = tmp_path / "v.safetensors"
+    wv.save(path)
+    before = path.read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        wv.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["v.safetensors"]
+
+
+def test_a_saved_file_has_the_usual_permissions(wv, tmp_path):
+    wv.save(tmp_path / "v")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "v").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def header(**entries):
+    text = json.dumps(entries).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "longer than the file"),
+    (b"\x00" * 7, "longer than the file"),
+    (struct.pack("<Q", 1 << 62), "longer than the file"),
+    (struct.pack("<Q", 4) + b"nope", "header is damaged"),
+    (struct.pack("<Q", 2) + b"[]", "header is damaged"),
+    (header(v=3), "header is damaged"),
+    (header(v={"dtype": "F32"}), "header is damaged"),
+    (header(v={"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}), "is not true of a file"),
+    (header(v={"dtype": "F32", "shape": [2], "data_offsets": [0, 7]}) + b"1234567", "is not true"),
+    (header(v={"dtype": "F32", "shape": [-2], "data_offsets": [8, 0]}) + bytes(8), "is not true"),
+    (header(v={"dtype": "F32", "shape": 2, "data_offsets": [0, 8]}) + bytes(8), "is not true"),
+    (header(v={"dtype": "PICKLE", "shape": [1], "data_offsets": [0, 4]}) + b"1234", "is not true"),
+    (header(v={"dtype": "F32", "shape": [1 << 60], "data_offsets": [0, 1 << 62]}), "is not true"),
+])
+def test_a_damaged_file_is_refused_with_the_place(tmp_path, content, message):
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=message) as refusal:
+        read_safetensors(path)
+    assert str(path) in str(refusal.value)
+
+
+def test_every_truncation_of_a_file_is_noticed(wv, tmp_path):
+    path = tmp_path / "v"
+    wv.save(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(FormatError):
+            WordVectors.load(path)
+
+
+def test_other_safetensors_files_are_not_word_vectors(tmp_path):
+    write_safetensors(tmp_path / "v", {"weight": np.ones(3)}, {})
+    with pytest.raises(FormatError, match="not of word vectors"):
+        WordVectors.load(tmp_path / "v")
+
+
+def test_a_place_that_cannot_be_written_to_is_known_beforehand(tmp_path):
+    check_writable(tmp_path / "new" / "v")
+    assert os.listdir(tmp_path / "new") == []
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        check_writable(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        check_writable(tmp_path / "file" / "v")
