@@ -197,16 +197,14 @@ def walk(root: Node, seed: Any, targets: Iterable[Node] | None = None) -> dict[N
 
 def pull(node: Node, i: int, g: Any) -> Any:
     """Apply the rule of `node` for operand i to the cotangent `g` of its result."""
-    rule, saved = node.rule, node.saved
-    derivative = rule.derivative(i)
+    derivative = node.rule.derivative(i)
     for leaf, version in node.versions:
         if leaf.version != version:
             raise GraphError(
-                f"backward through {rule.name}(): it saved a parameter of shape {leaf.shape}, changed "
-                "since by an optimiser step or edit(). Call backward() before step(), or compute "
-                "the result again.")
+                f"backward through {node.rule.name}(): a saved parameter of shape {leaf.shape} was "
+                "changed by an optimiser step or edit(). Call backward() before, or compute again.")
     needs = range(len(node.parents)) if derivative.needs is None else derivative.needs
-    values = [saved[j] for j in needs]
+    values = [node.saved[j] for j in needs]
     if isinstance(g, Traced):  # recorded: saved arrays are Tensors again, tied to their nodes
         wrap, sources = type(g)._of, (*node.parents, node)
         values = [wrap(v, sources[j]) if isinstance(v, np.ndarray) else v
@@ -253,8 +251,10 @@ def is_owned(total: Any) -> bool:
 
 
 def plus(total: Any, share: Any) -> Any:
-    """Add, in place where that is safe."""
-    return np.add(total, share, out=total) if is_owned(total) else total + share
+    """Add, in place where that is safe (NumPy's sum of 0-d arrays is a number, not here)."""
+    if is_owned(total):
+        return np.add(total, share, out=total)
+    return total + share if isinstance(total, Traced | RowGrad) else np.asarray(total + share)
 
 
 def is_finite(share: Any) -> bool:

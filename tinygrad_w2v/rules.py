@@ -95,8 +95,8 @@ class Rule:
         bound = list(inspect.signature(self.fn).bind(*args, **keywords).arguments.items())
         given = {k: v for k, v in bound[n:] if k in self.known or v is not None}
         if unknown := given.keys() - self.known:
-            raise TypeError(f"{self.name}() of a Tensor does not take {', '.join(sorted(unknown))}, "
-                            f"only {', '.join(sorted(self.known)) or 'operands'}")
+            raise TypeError(f"{self.name}() of a Tensor takes no {', '.join(sorted(unknown))}, only"
+                            f" {', '.join(sorted(self.known)) or 'operands'}")
         return tuple([v for _, v in bound[:n]]), given
 
     def explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from . import derived, rules
-from .graph import GraphError, Leaf, Traced, is_owned, walk
+from .graph import GraphError, Leaf, Traced, is_owned, plus, walk
 from .sparse import Array, RowGrad
 
 
@@ -72,7 +72,7 @@ class Tensor(Traced, NDArrayOperatorsMixin):
     size = property(lambda self: self._data.size, doc="Number of elements.")
     dtype = property(lambda self: self._data.dtype, doc="float32 or float64.")
     T = property(lambda self: self.transpose(), doc="The axes in reverse order.")
-    mT = property(lambda self: self.swapaxes(-1, -2), doc="The last two axes swapped.")  # noqa: N815
+    mT = property(lambda self: self.swapaxes(-1, -2), doc="The last two axes swapped.")
 
     def numpy(self) -> Array:
         """A copy of the values, yours to change."""
@@ -128,9 +128,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
                              "they must be equal")
         for leaf, gradient in walk(self._node, g).items():
             known = leaf.grad  # type: ignore[attr-defined]
-            if known is None:
-                gradient = gradient if is_owned(gradient) else gradient.copy()
-            leaf.grad = gradient if known is None else known + gradient  # type: ignore[attr-defined]
+            whole = gradient if is_owned(gradient) else gradient.copy()
+            leaf.grad = whole if known is None else plus(whole, known)  # type: ignore[attr-defined]
 
     def zero_grad(self) -> None:
         """Forget the gradient: `.grad` is None again."""
