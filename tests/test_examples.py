@@ -17,9 +17,11 @@ WITHOUT = "import runpy, sys; sys.modules[{!r}] = None; runpy.run_path({!r}, run
 def run(folder, *arguments):
     """Run Python in an empty folder, and give what came of it."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8",
+                   "OPENBLAS_NUM_THREADS": "1"}  # threads on busy cores wait for each other
     return subprocess.run([sys.executable, "-W", "error", *map(str, arguments)], cwd=folder,
-                          env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-                          capture_output=True, encoding="utf-8", timeout=120, check=False)
+                          env=environment, capture_output=True, encoding="utf-8", timeout=120,
+                          check=False)
 
 
 def share(output):
