@@ -230,7 +230,7 @@ def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     peak = np.max(x, axis=axis, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0)
     total = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
-    return total if keepdims else np.squeeze(total, axis)
+    return total if keepdims else np.squeeze(total, axis)[()]  # a number, not a 0-d array
 
 
 def _log_softmax(x: Any, axis: Any = -1) -> Any:
