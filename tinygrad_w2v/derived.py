@@ -87,7 +87,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         product = x[..., :n] * x[..., n : 2 * n]
         x = np.concatenate([product, x[..., 2 * n :]], axis=-1) if odd else product
         n += odd
-    x = x[..., 0] if n else np.ones(x.shape[:-1], x.dtype)
+    x = x[..., 0] if n else np.sum(x, axis=-1) + 1
     return np.reshape(x, [1 if a in axes else s for a, s in enumerate(shape)]) if keepdims else x
 
 

@@ -1,0 +1,406 @@
+"""What must hold for every operation, whatever it computes, and `check_op`, which checks it all.
+
+An `OpSpec` describes an operation: NumPy's word on its values, where it is smooth, where it is
+convex, and calls worth trying. Each function here whose name begins with `check_` states one claim
+about one call and raises a `GradientError` where it does not hold.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..functional import grad, jvp, vjp
+from ..graph import Leaf, Node, lineage, walk
+from ..sparse import Array, RowGrad
+from ..tensor import Tensor
+from .oracle import GradientError, check_grad, draw_cotangent
+
+Function = Callable[..., Any]
+Shape = tuple[int, ...]
+
+
+class Interval(NamedTuple):
+    """Where an operand may lie, for the operation to be defined and smooth; ends are not in it."""
+
+    low: float
+    high: float
+
+
+REAL, POSITIVE, UNIT = Interval(-3, 3), Interval(0, 3), Interval(-1, 1)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One way to call an operation: a shape for each operand, and the keywords."""
+
+    shapes: tuple[Shape, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        words = [str(s) for s in self.shapes] + [f"{k}={v!r}" for k, v in self.keywords.items()]
+        return ", ".join(words)
+
+
+def straight(op: Function, *operands: Any, **keywords: Any) -> Any:
+    """Call `op` in the plainest way."""
+    return op(*operands, **keywords)
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """All that the checks need to know of an operation.
+
+    `op` takes Tensors, or arrays; `value` is a plain NumPy reference for what it gives. `arrange`
+    places the operands (``concatenate`` wants a list). `others`: other ways to write it, as the
+    method of a Tensor and NumPy's function, to be called in the same way. `domain`: an Interval for
+    each operand, the last one serves the rest. `analytic`: the same function in NumPy for complex
+    numbers, if the operation itself is not analytic on them; it must take Tensors too, if `order`
+    is above 1.
+    `kinks`: values of an operand at which the slope jumps, and `convex` 1 or -1 where the operation
+    is convex or concave, so that the sub-gradients there can be judged.
+    """
+
+    name: str
+    op: Function
+    value: Function
+    calls: tuple[Call, ...]
+    domain: tuple[Interval, ...] = (REAL,)
+    arrange: Function = straight
+    others: tuple[Function, ...] = ()
+    analytic: Function | None = None
+    kinks: tuple[float, ...] = ()
+    convex: int = 0
+    order: int = 2
+
+    def __str__(self) -> str:
+        return self.name
+
+    def bind(self, call: Call, op: Function | None = None) -> Function:
+        """Make a function of the operands alone: of the operation, or of `op` in its place."""
+        return lambda *xs: self.arrange(op or self.op, *xs, **call.keywords)
+
+    def draw(self, call: Call, rng: np.random.Generator, dtype: Any = float) -> list[Array]:
+        """Draw operands on a lattice of half-odd steps, all different: no kink is near."""
+        return lattice(rng, [(self.domain[min(k, len(self.domain) - 1)], shape)
+                             for k, shape in enumerate(call.shapes)], dtype)
+
+
+def lattice(rng: np.random.Generator, wanted: Sequence[tuple[Interval, Shape]], dtype: Any = float
+            ) -> list[Array]:
+    """Draw arrays whose elements are distinct numbers (2i + 1) / 32, over all arrays together.
+
+    So each is at least 1/32 from every multiple of 1/16, 0 and ±1 among them, and 1/16 from every
+    other. Where that gives too few numbers the steps are halved until there are enough.
+    """
+    steps, used, arrays = 32, set[float](), list[Array]()
+    sizes = sum(int(np.prod(shape)) for _, shape in wanted)
+    while any((i.high - i.low) * steps / 2 < sizes for i, _ in wanted):
+        steps *= 2
+    for interval, shape in wanted:
+        odd = np.arange(2 * int(interval.low * steps / 2) + 1, int(interval.high * steps), 2)
+        free = np.array([x for x in odd / steps if x not in used])
+        chosen = rng.choice(free, int(np.prod(shape)), replace=False)
+        used.update(chosen.tolist())
+        arrays.append(chosen.reshape(shape).astype(dtype))
+    return arrays
+
+
+# ── running an operation ──────────────────────────────────────────────────────────────────────────
+
+
+def as_leaf(array: Array) -> Tensor:
+    """Make a leaf of this very array, in its own layout; Tensor() would copy it."""
+    return Tensor._of(array, Leaf(array))
+
+
+def pull(out: Tensor, leaves: Sequence[Tensor], u: Array) -> list[Array]:
+    """Walk back from `out` with the very array `u`; zeros for a leaf that nothing reaches."""
+    found: dict[Any, Any] = walk(out._node, u) if out._node else {}
+    return [np.asarray(found.get(x._node, np.zeros(x.shape, x.dtype))) for x in leaves]
+
+
+def gradients(f: Function, arrays: Sequence[Array], u: Array) -> list[Array]:
+    """Gradients of Σ u·f at `arrays`, by the everyday way: leaves, and backward."""
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    out = f(*leaves)
+    if out.requires_grad:
+        out.backward(u)
+    return [np.zeros(a.shape, a.dtype) if x.grad is None else np.asarray(x.grad)
+            for x, a in zip(leaves, arrays, strict=True)]
+
+
+def same(what: str, found: Sequence[Array], expected: Sequence[Array], rtol: float = 1e-12) -> None:
+    """Require arrays to agree: in shape and dtype, and in value to `rtol` of the largest."""
+    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
+        if (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise GradientError(f"{what}: number {k} is {a.dtype} of shape {a.shape}, expected "
+                                f"{b.dtype} of shape {b.shape}")
+        limit = rtol * np.max(np.abs(b), initial=0)
+        wrong = np.argwhere(~((np.abs(a - b) <= limit) | (a == b) | (np.isnan(a) & np.isnan(b))))
+        for place in map(tuple, wrong.tolist()):
+            raise GradientError(f"{what}: number {k} at {place} is {a[place]}, expected {b[place]}")
+
+
+def layouts(a: Array) -> Iterator[tuple[str, Array]]:
+    """Lay the values of `a` out in memory in every way there is."""
+    a = np.ascontiguousarray(a).reshape(a.shape)
+    frozen = a.copy()
+    frozen.flags.writeable = False
+    yield "read-only", frozen
+    if a.ndim:
+        yield "reversed", np.flip(np.flip(a).copy())
+        yield "with gaps", np.repeat(a, 2, axis=-1)[..., ::2]
+        order = np.roll(np.arange(a.ndim), 1)  # a 3-cycle is not its own inverse
+        yield "transposed", a.transpose(order).copy().transpose(np.argsort(order))
+    first = a.reshape(-1)[0] if a.size else a.dtype.type(0)
+    yield "repeated by stride 0", np.broadcast_to(first, a.shape)
+
+
+# ── the claims ────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_value(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """The value is NumPy's, in shape, dtype and number, in double and in single precision."""
+    for dtype, rtol in (np.float64, 1e-13), (np.float32, 1e-5):
+        arrays = spec.draw(call, rng, dtype)
+        expected = np.asarray(spec.bind(call, spec.value)(*arrays))
+        for kind, operands in ("Tensors", [Tensor(a) for a in arrays]), ("arrays", arrays):
+            out = np.asarray(spec.bind(call)(*operands))
+            same(f"value of {kind}", [out], [expected], rtol)
+
+
+def check_gradient(spec: OpSpec, call: Call, rng: np.random.Generator) -> int:
+    """The derivatives, of every order asked for, are the complex step's; it says how many."""
+    ref = spec.analytic and spec.bind(call, spec.analytic)
+    compared = 0
+    for dtype in np.float64, np.float32:
+        arrays = spec.draw(call, rng, dtype)
+        done = check_grad(spec.bind(call), *arrays, ref=ref, order=spec.order,
+                          seed=int(rng.integers(2**31)))
+        if done.oracle != "complex step":
+            raise GradientError(f"judged by {done.oracle} only: the spec needs analytic=")
+        compared += done.compared
+    return compared
+
+
+def check_dtypes(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """A single-precision operand has a single-precision gradient, a double beside it or not."""
+    doubles = spec.draw(call, rng)
+    for k in range(len(doubles)):
+        mixed = [a.astype(np.float32) if j == k else a for j, a in enumerate(doubles)]
+        leaves = [Tensor(a, requires_grad=True) for a in mixed]
+        out = spec.bind(call)(*leaves)
+        out.backward(draw_cotangent(rng, out.shape))
+        for leaf, a in zip(leaves, mixed, strict=True):
+            if leaf.grad is not None and leaf.grad.dtype != a.dtype:
+                raise GradientError(f"the gradient of a {a.dtype} operand is {leaf.grad.dtype}")
+
+
+def check_inputs_unchanged(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """Neither the operands nor the cotangent are written to, though they could be."""
+    arrays = spec.draw(call, rng)
+    leaves = [as_leaf(a) for a in arrays]
+    out = spec.bind(call)(*leaves)
+    u = draw_cotangent(rng, out.shape)
+    before = [a.copy() for a in (*arrays, u)]
+    pull(out, leaves, u)
+    for a, old in zip((*arrays, u), before, strict=True):
+        if not np.array_equal(a, old):
+            raise GradientError("an operand or the cotangent was written to")
+
+
+def check_no_aliases(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """A gradient shares memory with no other gradient, operand, result or cotangent."""
+    arrays = spec.draw(call, rng)
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    out = spec.bind(call)(*leaves)
+    u = draw_cotangent(rng, out.shape)
+    out.backward(u)
+    found = [g.rows if isinstance(g, RowGrad) else g
+             for g in [leaf.grad for leaf in leaves] if g is not None]
+    others = [u, out.data, *arrays, *[leaf.data for leaf in leaves]]
+    if any(np.shares_memory(a, b) for a, b in combinations(found, 2)):
+        raise GradientError("two gradients share memory")
+    if any(np.shares_memory(a, b) for a in found for b in others):
+        raise GradientError("a gradient shares memory with an operand, the result or the cotangent")
+
+
+def check_linear(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """The gradient is linear in the cotangent; of zero it is zero."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    shape = f(*arrays).shape
+    u, w = draw_cotangent(rng, shape), draw_cotangent(rng, shape)
+    parts = zip(gradients(f, arrays, u), gradients(f, arrays, w), strict=True)
+    same("gradient of 2u - 3w", gradients(f, arrays, 2 * u - 3 * w),
+         [2 * a - 3 * b for a, b in parts])
+    zeros = [np.zeros(a.shape) for a in arrays]
+    same("gradient of a zero cotangent", gradients(f, arrays, np.zeros(shape)), zeros, rtol=0)
+
+
+def check_repeatable(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """Twice the same: bit for bit; and a second backward adds the same once more."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    u = draw_cotangent(rng, f(*arrays).shape)
+    once = gradients(f, arrays, u)
+    same("the same again", gradients(f, arrays, u), once, rtol=0)
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    out = f(*leaves)
+    out.backward(u)
+    out.backward(u)
+    same("backward twice", [np.asarray(leaf.grad) for leaf in leaves if leaf.grad is not None],
+         [2 * g for g, leaf in zip(once, leaves, strict=True) if leaf.grad is not None], rtol=1e-15)
+
+
+def check_constants(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """An operand that is a constant changes no other gradient, and costs nothing."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    u = draw_cotangent(rng, f(*arrays).shape)
+    every = [Tensor(a, requires_grad=True) for a in arrays]
+    whole = cost(f(*every))
+    expected = gradients(f, arrays, u)
+    for k in range(len(arrays) * (len(arrays) > 1)):
+        for constant in (arrays[k], Tensor(arrays[k])):
+            leaves = [Tensor(a, requires_grad=True) for a in arrays]
+            out = f(*[constant if j == k else leaf for j, leaf in enumerate(leaves)])
+            if not all(a <= b for a, b in zip(cost(out), whole, strict=True)):
+                raise GradientError(f"operand {k}, a constant, makes the graph larger: {cost(out)} "
+                                    f"nodes, arrays and bytes instead of {whole}")
+            rest = [leaf for j, leaf in enumerate(leaves) if j != k]
+            same(f"with operand {k} constant", pull(out, rest, u),
+                 [g for j, g in enumerate(expected) if j != k])
+
+
+def cost(out: Tensor) -> tuple[int, int, int]:
+    """Count the nodes behind `out`, the arrays they keep, and the bytes of those."""
+    nodes: list[Node] = lineage(out._node) if out._node else []
+    kept = {id(a): a.nbytes for n in nodes for a in n.saved if isinstance(a, np.ndarray)}
+    return len(nodes), len(kept), sum(kept.values())
+
+
+def check_adjoint(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """⟨u, J v⟩ = ⟨Jᵀ u, v⟩: forwards and backwards are one linear map."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    along = [draw_cotangent(rng, a.shape) for a in arrays]
+    value, forwards = jvp(f, tuple(arrays), tuple(along))
+    if value.shape != forwards.shape:
+        raise GradientError(f"jvp: J v has shape {forwards.shape}, the value {value.shape}")
+    u = draw_cotangent(rng, value.shape)
+    back = vjp(f, *arrays)[1](u)
+    left = np.sum(u * forwards.data)
+    right = sum(np.sum(g.data * v) for g, v in zip(back, along, strict=True))
+    size = np.sum(np.abs(u * forwards.data))
+    if not abs(left - right) <= 1e-11 * size:
+        raise GradientError(f"⟨u, J v⟩ = {left}, but ⟨Jᵀ u, v⟩ = {right}")
+
+
+def check_recorded(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """A walk that is itself recorded, for higher orders, gives the same gradient."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    u = draw_cotangent(rng, f(*arrays).shape)
+    seen = list[list[Array]]()
+
+    def program(*xs: Tensor) -> Tensor:
+        found = vjp(f, *xs)[1](u)
+        seen.append([g.detach().data for g in found])
+        total = Tensor(0.0)
+        for g in found:
+            total = total + g.sum()
+        return total
+
+    grad(program, tuple(range(len(arrays))))(*arrays)
+    same("recorded walk", seen[0], gradients(f, arrays, u))
+
+
+def check_layouts(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """However operands and cotangent lie in memory, values and gradients are the same."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    u = draw_cotangent(rng, f(*arrays).shape)
+    for k, a in enumerate(arrays):
+        for name, laid in layouts(a):
+            plain = [np.array(laid, order="C") if j == k else b for j, b in enumerate(arrays)]
+            leaves = [as_leaf(laid if j == k else b.copy()) for j, b in enumerate(plain)]
+            out = f(*leaves)
+            same(f"value, operand {k} {name}", [out.data], [f(*plain)])
+            same(f"operand {k} {name}", pull(out, leaves, u.copy()), gradients(f, plain, u))
+    for name, laid in (*layouts(u), *layouts(np.zeros_like(u))):
+        leaves = [as_leaf(a.copy()) for a in arrays]
+        before = laid.copy()
+        found = pull(f(*leaves), leaves, laid)
+        same(f"cotangent {name}", found, gradients(f, arrays, np.array(laid, order="C")))
+        same(f"cotangent {name}, afterwards", [laid], [before], rtol=0)
+
+
+def check_same_tensor_twice(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """One Tensor as every operand receives the sum of what equal but distinct ones receive."""
+    narrow = Interval(max(i.low for i in spec.domain), min(i.high for i in spec.domain))
+    if len(call.shapes) < 2 or len(set(call.shapes)) > 1 or narrow.low >= narrow.high:
+        return
+    f, (x,) = spec.bind(call), lattice(rng, [(narrow, call.shapes[0])])
+    n = len(call.shapes)
+    u = draw_cotangent(rng, f(*[x] * n).shape)
+    apart = gradients(f, [x] * n, u)
+    same("one Tensor as all operands", gradients(lambda t: f(*[t] * n), [x], u),
+         [np.sum(apart, axis=0)])
+
+
+def check_spellings(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """As a method, and as NumPy's function, it is the same: value and gradient."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    u = draw_cotangent(rng, f(*arrays).shape)
+    for spelled in spec.others:
+        g = spec.bind(call, spelled)
+        leaves = [Tensor(a, requires_grad=True) for a in arrays]
+        same("value of another spelling", [g(*leaves).data], [np.asarray(f(*arrays))])
+        same("gradient of another spelling", gradients(g, arrays, u), gradients(f, arrays, u))
+
+
+def check_subgradient(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
+    """At kinks: ``f(y) ≥ f(x) + ⟨s, y − x⟩`` for the gradient s of a convex f. No tolerance."""
+    if not (spec.convex and spec.kinks):
+        return
+    f = spec.bind(call)
+    for _ in range(3):
+        x = [rng.choice([*spec.kinks, -1.5, 2.0], shape) for shape in call.shapes]
+        y = spec.draw(call, rng)
+        value = f(*x)
+        u = spec.convex * np.asarray(rng.integers(1, 8, value.shape) / 8)
+        rise = np.sum(u * (f(*y) - value))
+        slope = sum(np.sum(g * (b - a)) for g, a, b in zip(gradients(f, x, u), x, y, strict=True))
+        if not rise >= slope:
+            raise GradientError(f"no sub-gradient at {x}: towards {y} the function rises by {rise}"
+                                f", the gradient says at least {slope}")
+
+
+CHECKS: tuple[Function, ...] = (
+    check_value, check_gradient, check_dtypes, check_inputs_unchanged, check_no_aliases,
+    check_linear, check_repeatable, check_constants, check_adjoint, check_recorded, check_layouts,
+    check_same_tensor_twice, check_spellings, check_subgradient)
+
+
+def check_op(spec: OpSpec, checks: Sequence[Function] = CHECKS, seed: int = 0) -> int:
+    """Check all of `spec`'s calls by `checks`; say how many derivatives an oracle confirmed.
+
+    GradientError names the operation, the call and the claim that does not hold.
+
+    >>> import tinygrad_w2v as tg
+    >>> calls = (Call(((2, 3), (3,))), Call(((), (4,))))
+    >>> check_op(OpSpec("hypot", lambda x, y: tg.sqrt(x * x + y * y), np.hypot, calls))
+    56
+    """
+    compared = 0
+    for call in spec.calls:
+        for check in checks:
+            rng = np.random.default_rng(seed)
+            try:
+                compared += check(spec, call, rng) or 0
+            except Exception as error:
+                claim = inspect.getdoc(check)
+                raise GradientError(f"{spec.name}({call}) fails {check.__name__}(…, seed={seed})\n"
+                                    f"claim: {claim}\n{error}") from error
+    return compared
