@@ -124,7 +124,7 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
             arrays.append(operand if isinstance(operand, _SCALARS) else np.asarray(operand))
             sources.append(None)
     if face is None:
-        return rule.fn(*operands, **meta)
+        return rule.fn(*arrays, **meta)
     try:
         out = np.asarray(rule.fn(*arrays, **meta))
     except (ValueError, IndexError) as error:

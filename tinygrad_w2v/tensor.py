@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -57,9 +58,11 @@ class Tensor(Traced, NDArrayOperatorsMixin):
     def grad(self, value: Array | RowGrad | None) -> None:
         if not isinstance(self._node, Leaf):
             raise GraphError("only a Tensor made with requires_grad=True has a .grad")
-        if value is not None and np.shape(value) != self.shape:
+        if value is not None and not isinstance(value, RowGrad):
+            value = np.asarray(as_plain(value), self.dtype)
+        if value is not None and value.shape != self.shape:
             raise ValueError(f"the gradient of a Tensor of shape {self.shape} has that shape, not "
-                             f"{np.shape(value)}")
+                             f"{value.shape}")
         self._node.grad = value
 
     @property
@@ -94,17 +97,26 @@ class Tensor(Traced, NDArrayOperatorsMixin):
     def edit(self) -> Iterator[Array]:
         """Write to a leaf's values in place: ``with w.edit() as array: array -= 0.1 * w.grad``.
 
-        Graphs that saved the old values notice: their `backward` raises a `GraphError`.
+        Graphs that saved other values notice: their `backward` raises a `GraphError`. The array can
+        be written to within the block only; views of it that live on lose their hold.
         """
-        if not isinstance(self._node, Leaf):
+        leaf, data = self._node, self._data
+        if not isinstance(leaf, Leaf):
             raise GraphError("only a Tensor made with requires_grad=True can be edited; compute a "
                              "new one instead")
-        self._node.version += 1
-        self._data.flags.writeable = True
+        data.flags.writeable = True
+        window = data.view()
+        data.flags.writeable = False
+        holders = sys.getrefcount(data)
+        leaf.version += 1
         try:
-            yield self._data
+            yield window
         finally:
-            self._data.flags.writeable = False
+            leaf.version += 1  # what was computed within the block may be out of date, too
+            window.flags.writeable = False
+            if sys.getrefcount(data) > holders:  # a view was kept: leave it the old memory
+                self._data = data.copy()
+                self._data.flags.writeable = False
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────
 
@@ -187,6 +199,14 @@ class Tensor(Traced, NDArrayOperatorsMixin):
     # ── conversions ───────────────────────────────────────────────────────────────────────────────
 
     __hash__ = object.__hash__  # by identity, as for any object
+
+    def argmax(self, axis: int | None = None) -> Any:
+        """Say where the largest element stands, as `numpy.argmax`."""
+        return self._data.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Any:
+        """Say where the smallest element stands, as `numpy.argmin`."""
+        return self._data.argmin(axis)
 
     def __len__(self) -> int:
         return len(self._data)
