@@ -269,7 +269,8 @@ def index(x: Any, key: Any) -> Any:
     if any(isinstance(k, Traced) for k in keys):
         raise TypeError("a Tensor holds floats and cannot be an index: use an array of integers "
                         "or booleans")
-    keys = tuple([np.array(k) if isinstance(k, list | np.ndarray) else k for k in keys])
+    keys = tuple([np.array(k, None if np.size(k) else np.intp) if isinstance(k, list) else
+                  k.copy() if isinstance(k, np.ndarray) else k for k in keys])
     if len(keys) == 1 and isinstance(keys[0], np.ndarray) and keys[0].dtype.kind in "iu":
         return take(x, keys[0])
     return rules.index(x, key=keys)

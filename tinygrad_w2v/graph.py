@@ -52,6 +52,7 @@ class Traced:
     def _of(cls, data: Array, node: Node | None) -> Self:
         new = cls.__new__(cls)
         new._data, new._node = data, node
+        data.flags.writeable = False
         return new
 
 
@@ -135,7 +136,6 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
     owner = None if out.flags.writeable else next(
         (n.owner for a, n in zip(arrays, sources, strict=True)
          if n and n.owner and np.may_share_memory(a, out)), None)
-    out.flags.writeable = False
     parents = tuple([n if n and rule.derivative(i) else None for i, n in enumerate(sources)])
     if not (any(parents) and _recording.get()):
         return face._of(out.copy() if owner else out, None)  # constants do not change with a Leaf

@@ -134,7 +134,7 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     op.__name__ = op.__qualname__ = spec.name
     op.__doc__, op.rule = fn.__doc__, spec  # type: ignore[attr-defined]
     if ufunc or str(getattr(fn, "__module__", "")).startswith("numpy"):
-        NUMPY[fn] = op
+        NUMPY.setdefault(fn, op)  # a second rule for np.exp does not change what np.exp means
         op.__doc__ = (f"``numpy.{spec.name}`` of {', '.join(spec.operands)}, for Tensors too.\n\n"
                       f"Keywords: {', '.join(sorted(spec.known)) or 'none'}. The derivatives are "
                       "its line in the table of rules.py.")
@@ -295,7 +295,8 @@ def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def centred(x: Any, axis: Any) -> Any:
-    """Subtract the mean over `axis`."""
+    """Subtract the mean over `axis`. Of equal values it leaves exactly 0: their mean is rounded."""
+    x = x - np.max(x, axis=axis, keepdims=True)
     return x - np.mean(x, axis=axis, keepdims=True)
 
 

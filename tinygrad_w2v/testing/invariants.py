@@ -115,8 +115,8 @@ def lattice(rng: np.random.Generator, wanted: Sequence[tuple[Interval, Shape]], 
 
 
 def as_leaf(array: Array) -> Tensor:
-    """Make a leaf of this very array, in its own layout; Tensor() would copy it."""
-    return Tensor._of(array, Leaf(array))
+    """Make a leaf on the memory of `array`, in its own layout; Tensor() would copy it."""
+    return Tensor._of(array.view(), Leaf(array))
 
 
 def pull(out: Tensor, leaves: Sequence[Tensor], u: Array) -> list[Array]:
@@ -203,7 +203,7 @@ def check_dtypes(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
 
 
 def check_inputs_unchanged(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
-    """Neither the operands nor the cotangent are written to, though they could be."""
+    """Neither the operands nor the cotangent are written to."""
     arrays = spec.draw(call, rng)
     leaves = [as_leaf(a) for a in arrays]
     out = spec.bind(call)(*leaves)

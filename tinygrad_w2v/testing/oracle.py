@@ -90,23 +90,39 @@ def complex_step(f: Function, arrays: Sequence[Array], u: Array, value: Array) -
             gradient[place] = np.sum(u * out.imag) / STEP
     if not all(np.all(np.isfinite(g)) for g in gradients):
         raise NotAnalyticError("the complex step gives a derivative that is not finite")
-    _agrees_with_a_difference(f, arrays, u, gradients)
+    _check_by_differences(f, arrays, u, gradients)
     return gradients
 
 
-def _agrees_with_a_difference(f: Function, arrays: Sequence[Array], u: Array,
-                              gradients: list[Array]) -> None:
-    """Guard against ``abs``, ``real``, ``conj``: finite on complex numbers, and wrong."""
-    rng, step = np.random.default_rng(0), 1e-5
+def _check_by_differences(f: Function, arrays: Sequence[Array], u: Array,
+                          gradients: list[Array]) -> None:
+    """Guard against ``abs``, ``real``, ``conj``, finite on complex numbers and wrong; and kinks."""
+    rng = np.random.default_rng(0)
     along = [draw_cotangent(rng, a.shape) for a in arrays]
-    ahead, behind = (np.asarray(f(*[a + s * v for a, v in zip(arrays, along, strict=True)]))
-                     for s in (step, -step))
-    difference = np.sum(u * (ahead - behind)) / (2 * step)
-    slope = sum(np.sum(g * v) for g, v in zip(gradients, along, strict=True))
+
+    def line(t: float) -> float:
+        moved = [a + t * v for a, v in zip(arrays, along, strict=True)]
+        return float(np.sum(u * np.asarray(f(*moved))))
+
+    step = 1e-5
+    difference = (line(step) - line(-step)) / (2 * step)
+    slopes = [np.sum(g * v) for g, v in zip(gradients, along, strict=True)]
     size = max(sum(np.sum(np.abs(g * v)) for g, v in zip(gradients, along, strict=True)),
-               np.abs(difference))
-    if not np.abs(difference - slope) <= 1e-4 * size:
+               abs(difference))
+    if not abs(difference - sum(slopes)) <= 1e-4 * size:
         raise NotAnalyticError("a central difference contradicts the complex step")
+    wide, narrow = bend(line, 2.0**-10), bend(line, 2.0**-13)
+    if not (narrow <= 0.5 * wide or narrow <= 1e-6 * (size + abs(line(0.0)))):
+        raise NotAnalyticError("the slopes to the left and to the right differ: a kink")
+
+
+def bend(line: Callable[[float], float], step: float) -> float:
+    """The slope to the right minus the slope to the left: it vanishes with `step`, save at kinks.
+
+    >>> bend(abs, 1e-3), bend(lambda t: t * t, 2**-10)
+    (2.0, 0.001953125)
+    """
+    return abs(line(step) - 2 * line(0.0) + line(-step)) / step
 
 
 def differences(f: Function, arrays: Sequence[Array], u: Array) -> tuple[list[Array], list[Array]]:
@@ -137,12 +153,10 @@ def _along(f: Function, arrays: Sequence[Array], u: Array, k: int, place: tuple[
 def ridders(line: Callable[[float], float], step: float = 1 / 64, rows: int = 8
             ) -> tuple[float, float]:
     """Derivative of `line` at 0, and an estimate of its error."""
-    here = line(0.0)
-    kinks, table, best, error = [], list[float](), np.nan, np.inf
+    table, best, error = list[float](), np.nan, np.inf
     for row in range(rows):
         h = step / 2**row
         ahead, behind = line(h), line(-h)
-        kinks.append(abs(ahead - 2 * here + behind) / h)
         fresh = [(ahead - behind) / (2 * h)]
         for order, coarse in enumerate(table, 1):
             fresh.append(fresh[-1] + (fresh[-1] - coarse) / (4**order - 1))
@@ -150,7 +164,8 @@ def ridders(line: Callable[[float], float], step: float = 1 / 64, rows: int = 8
             if doubt < error:
                 best, error = fresh[-1], doubt
         table = fresh
-    smooth = kinks[3] <= 0.5 * kinks[0] or kinks[3] <= 1e-6 * abs(best)
+    wide, narrow = bend(line, step), bend(line, step / 8)
+    smooth = narrow <= 0.5 * wide or narrow <= 1e-6 * (abs(best) + abs(line(0.0)))
     return best, error if smooth else np.inf
 
 
