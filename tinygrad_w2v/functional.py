@@ -201,7 +201,7 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     @wraps(f)
     def derived(*args: Any, **keywords: Any) -> Any:
         value, back, _ = pullback(*vary(f, argnums, args, keywords))
-        units = np.eye(value.size).reshape(-1, *value.shape)
+        units = np.eye(value.size).reshape(value.size, *value.shape)
         rows = [back(unit) for unit in units] or [back(np.zeros(value.shape))]
         blocks = [stack(row)[: value.size] for row in zip(*rows, strict=True)]
         whole = [block.reshape((*value.shape, *block.shape[1:])) for block in blocks]
