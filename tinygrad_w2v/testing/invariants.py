@@ -19,7 +19,7 @@ from ..functional import grad, jvp, vjp
 from ..graph import Leaf, Node, lineage, walk
 from ..sparse import Array, RowGrad
 from ..tensor import Tensor
-from .oracle import GradientError, check_grad, draw_cotangent
+from .oracle import GradientError, bumped, check_grad, draw_cotangent
 
 Function = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -95,20 +95,27 @@ def lattice(rng: np.random.Generator, wanted: Sequence[tuple[Interval, Shape]], 
             ) -> list[Array]:
     """Draw arrays whose elements are distinct numbers (2i + 1) / 32, over all arrays together.
 
-    So each is at least 1/32 from every multiple of 1/16, 0 and ±1 among them, and 1/16 from every
-    other. Where that gives too few numbers the steps are halved until there are enough.
+    So each is at least 1/32 from every multiple of 1/16, 0 and ±1 among them, and in size 1/16 from
+    every other. Where that gives too few numbers the steps are halved until there are enough.
     """
     steps, used, arrays = 32, set[float](), list[Array]()
-    sizes = sum(int(np.prod(shape)) for _, shape in wanted)
-    while any((i.high - i.low) * steps / 2 < sizes for i, _ in wanted):
+    total = sum(int(np.prod(shape)) for _, shape in wanted)
+    while any(_sizes(low, high) * steps / 2 < total for (low, high), _ in wanted):
         steps *= 2
-    for interval, shape in wanted:
-        odd = np.arange(2 * int(interval.low * steps / 2) + 1, int(interval.high * steps), 2)
-        free = np.array([x for x in odd / steps if x not in used])
-        chosen = rng.choice(free, int(np.prod(shape)), replace=False)
-        used.update(chosen.tolist())
-        arrays.append(chosen.reshape(shape).astype(dtype))
+    for (low, high), shape in wanted:
+        odd = np.arange(2 * int(low * steps / 2) + 1, int(high * steps), 2)
+        chosen = list[float]()
+        for x in (rng.permutation(odd) / steps).tolist():
+            if abs(x) not in used and len(chosen) < np.prod(shape):
+                chosen.append(x)
+                used.add(abs(x))
+        arrays.append(np.reshape(chosen, shape).astype(dtype))
     return arrays
+
+
+def _sizes(low: float, high: float) -> float:
+    """Length of the interval of |x|."""
+    return max(-low, high) - max(low, -high, 0)
 
 
 # ── running an operation ──────────────────────────────────────────────────────────────────────────
@@ -364,17 +371,19 @@ def check_subgradient(spec: OpSpec, call: Call, rng: np.random.Generator) -> Non
     """At kinks: ``f(y) ≥ f(x) + ⟨s, y − x⟩`` for the gradient s of a convex f. No tolerance."""
     if not (spec.convex and spec.kinks):
         return
-    f = spec.bind(call)
-    for _ in range(3):
-        x = [rng.choice([*spec.kinks, -1.5, 2.0], shape) for shape in call.shapes]
-        y = spec.draw(call, rng)
-        value = f(*x)
-        u = spec.convex * np.asarray(rng.integers(1, 8, value.shape) / 8)
-        rise = np.sum(u * (f(*y) - value))
-        slope = sum(np.sum(g * (b - a)) for g, a, b in zip(gradients(f, x, u), x, y, strict=True))
-        if not rise >= slope:
-            raise GradientError(f"no sub-gradient at {x}: towards {y} the function rises by {rise}"
-                                f", the gradient says at least {slope}")
+    f, halves = spec.bind(call), [*spec.kinks, -2.0, 2.0]  # binary, and so exact
+    for pool in (spec.kinks, halves, halves):
+        x = [np.asarray(rng.choice(pool, shape), float) for shape in call.shapes]
+        u = spec.convex * np.asarray(rng.integers(1, 8, f(*x).shape) / 8)
+        slopes = gradients(f, x, u)
+        moves = [bumped(x, k, place, step) for k, shape in enumerate(call.shapes)
+                 for place in np.ndindex(shape) for step in (-0.5, 0.5)]
+        for y in (*moves, *[spec.draw(call, rng) for _ in range(3)]):
+            rise = np.sum(u * (f(*y) - f(*x)))
+            least = sum(np.sum(s * (b - a)) for s, a, b in zip(slopes, x, y, strict=True))
+            if not rise >= least:
+                raise GradientError(f"no sub-gradient at {x}: towards {y} the function rises by "
+                                    f"{rise}, the gradient says at least {least}")
 
 
 CHECKS: tuple[Function, ...] = (

@@ -119,6 +119,11 @@ def plain_logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
 
 
+def plain_leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """Slope 1 to the right of 0, `slope` to the left."""
+    return np.where(x > 0, x, slope * x)
+
+
 def plain_softmax(x: Any, axis: int = -1) -> Any:
     """The formula as in E2."""
     return np.exp(x) / np.sum(np.exp(x), axis=axis, keepdims=True)
@@ -218,7 +223,7 @@ OPS: tuple[OpSpec, ...] = (
     row("min", REDUCE, kinks=(0, 1), convex=-1),
     row("prod", REDUCE + EMPTY),
     row("var", REDUCE + SPREAD),
-    row("std", LINES + SPREAD, kinks=(0,), convex=1),
+    row("std", LINES + SPREAD),
     row("std", POINTS, note="of one or two numbers", kinks=(0,), convex=1, order=1),  # linear there
     row("norm", NORM, value=np.linalg.norm, kinks=(0,), convex=1,
         others=(tg.Tensor.norm, np.linalg.norm)),
@@ -263,8 +268,9 @@ OPS: tuple[OpSpec, ...] = (
         others=(tg.Tensor.astype,)),
 
     row("relu", UNARY, value=lambda x: np.where(x > 0, x, np.zeros_like(x)), kinks=(0,), convex=1),
-    row("leaky_relu", [*UNARY, c((2, 3), slope=0.25)], kinks=(0,), convex=1,
-        value=lambda x, slope=0.01: np.where(x > 0, x, slope * x)),
+    row("leaky_relu", UNARY, value=plain_leaky_relu),
+    row("leaky_relu", [c((2, 3), slope=0.25), c((), slope=0.5)], value=plain_leaky_relu,
+        note="with a slope", kinks=(0,), convex=1),
     row("sigmoid", UNARY, value=lambda x: 1 / (1 + np.exp(-x))),
     row("log_sigmoid", UNARY, value=lambda x: -np.log(1 + np.exp(-x))),
     row("softplus", UNARY, value=lambda x: np.log(1 + np.exp(x))),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -195,7 +196,8 @@ def check_grad(f: Function, *arrays: Any, ref: Function | None = None, order: in
     derivative is checked in the same way.
 
     `ref`: the same function in plain NumPy and analytic on complex numbers, if `f` is not (``abs``,
-    ``logaddexp``). Without it such an `f` is judged by extrapolated differences.
+    ``logaddexp``); above order 1 it must take Tensors as well. Without it such an `f` is judged by
+    extrapolated differences.
 
     >>> check_grad(lambda x, y: (x @ y).tanh(), np.ones((2, 3)), np.arange(3.0), order=2).compared
     18
@@ -265,10 +267,11 @@ class Report(NamedTuple):
 
     def error(self, what: str) -> GradientError:
         """Make the error that says `what`, and how to see it again."""
-        np_repr = functools.partial(np.array_repr, precision=17)
-        given = ", ".join(np_repr(a) for a in self.operands)
+        with np.printoptions(floatmode="unique", threshold=sys.maxsize):
+            given = ", ".join(np.array_repr(a) for a in self.operands)
+            u = np.array_repr(self.u)
         return GradientError(f"{what}\nreproduce: check_grad(f, {given}, order={self.order}, "
-                             f"cotangent={np_repr(self.u)}, seed={self.seed})")
+                             f"cotangent={u}, seed={self.seed})")
 
 
 def judge(found: list[Array], ref: Function | None, f: Function, report: Report,
