@@ -66,11 +66,10 @@ def test_slopes_at_kinks_are_subgradients(data):
     shape = data.draw(draw.shapes(sides=st.integers(1, 4), min_dims=1))
     x, y = data.draw(draw.kinked(shape)), data.draw(draw.arrays(shape))
     convex = data.draw(st.sampled_from([
-        lambda x: tg.abs(x).sum(), lambda x: tg.relu(x).sum(), lambda x: tg.max(x) * 8,
-        lambda x: tg.maximum(x, 1).sum(), lambda x: -tg.min(x, axis=0).sum()]))
+        lambda x: tg.abs(x).sum(), lambda x: tg.relu(x).sum(), lambda x: tg.maximum(x, 1).sum(),
+        lambda x: tg.maximum(x, x * 2).sum(), lambda x: -tg.minimum(x, -x).sum()]))
     s = tg.grad(convex)(x).data
-    slack = 0 if np.all(s * 32 == np.round(s * 32)) else 1e-12  # thirds of ties are not binary
-    assert convex(y) - convex(x) >= np.sum(s * (y - x)) - slack
+    assert convex(y) - convex(x) >= np.sum(s * (y - x))
 
 
 @given(st.data())
