@@ -44,7 +44,8 @@ WRONG = {
     "assignment": (
         lambda: X.__setitem__(0, 1.0), TypeError, r"cannot be assigned to.*where\(.*edit\(\)"),
     "a NumPy function with no rule": (
-        lambda: np.linalg.svd(M), TypeError, r"np\.svd has no derivative rule.*rule\(\).*\.detach"),
+        lambda: np.linalg.svd(M), TypeError,
+        r"np\.linalg\.svd has no derivative rule.*rule\(\).*\.detach"),
     "a ufunc with no rule": (
         lambda: np.arctan2(X, X), TypeError, r"np\.arctan2 has no derivative rule"),
     "a reduction of a ufunc": (
@@ -56,13 +57,13 @@ WRONG = {
     "where= of a ufunc": (
         lambda: np.exp(X, where=True), TypeError, r"np\.exp.*where="),
     "out= of a reduction": (
-        lambda: np.sum(X, out=np.zeros(())), TypeError, r"sum\(\).*takes no out"),
+        lambda: np.sum(X, out=np.zeros(())), TypeError, r"sum\(\).*takes.*not out"),
     "where= of a reduction": (
-        lambda: np.mean(X, where=np.array([True, False])), TypeError, "takes no where"),
+        lambda: np.mean(X, where=np.array([True, False])), TypeError, "takes.*not where"),
     "a keyword that is not there": (
         lambda: tg.sum(X, dim=0), TypeError, "dim"),
     "dtype= of a reduction": (
-        lambda: np.sum(X, dtype=np.float32), TypeError, r"sum\(\).*dtype.*axis, keepdims"),
+        lambda: np.sum(X, dtype=np.float32), TypeError, r"sum\(\).*axis, keepdims, not dtype"),
     "too many operands": (
         lambda: tg.exp(X, X), TypeError, r"exp\(\).*1 operand"),
     "ndarray.dot of a Tensor": (

@@ -7,10 +7,10 @@ some are short programs (`prod`, `tensordot`). All take arrays as well as Tensor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from . import rules
 from .graph import Traced
@@ -26,6 +26,11 @@ def stands_for(*functions: Function) -> Callable[[Function], Function]:
         return ours
 
     return register
+
+
+def is_plain(x: Any) -> bool:
+    """Tell whether `x` is no Tensor."""
+    return not isinstance(x, Traced)
 
 
 NUMPY.update({np.amax: rules.max, np.amin: rules.min, np.var: rules.var, np.std: rules.std})
@@ -66,18 +71,21 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 
 def _as_axes(axis: Any, ndim: int) -> list[int]:
-    axes = range(ndim) if axis is None else axis if isinstance(axis, Sequence) else [axis]
-    return [a % ndim for a in axes]
+    """The axes that are meant, counted from the left; AxisError if one is not there."""
+    axes = range(ndim) if axis is None else np.ravel(axis).tolist()
+    return list(normalize_axis_tuple(axes, ndim))
 
 
 @stands_for(np.prod)
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def prod(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Product over `axis`: halves are multiplied until one is left. Zeros need no care.
 
     >>> prod(np.array([[2.0, 3.0], [0.0, 4.0]]), axis=1)
     array([6., 0.])
     """
-    shape = np.shape(x)
+    if is_plain(x):
+        return np.prod(x, axis=axis, keepdims=keepdims)
+    shape = x.shape
     axes = _as_axes(axis, len(shape))
     rest = [a for a in range(len(shape)) if a not in axes]
     n = count(shape, tuple(axes))
@@ -98,6 +106,8 @@ def cumprod(x: Any, axis: int | None = None) -> Any:
     >>> cumprod(np.array([2.0, 0.0, 4.0]))
     array([2., 0., 0.])
     """
+    if is_plain(x):
+        return np.cumprod(x, axis)
     if axis is None:
         x, axis = np.reshape(x, -1), 0
     x, step = np.moveaxis(x, axis, -1), 1
@@ -203,6 +213,8 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: floa
     array([1., 1., 2., 2., 2.])
     """
     widths = np.broadcast_to(pad_width, (np.ndim(x), 2)).tolist()
+    if mode != "constant" and constant_values:
+        raise ValueError(f"pad() takes constant_values for mode 'constant', not for {mode!r}")
     if mode == "constant":
         return rules.pad(x, pad_width=widths, constant_values=constant_values)
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
@@ -221,6 +233,8 @@ def concatenate(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     >>> concatenate([np.ones(2), np.zeros(1)])
     array([1., 1., 0.])
     """
+    if not len(arrays):
+        raise ValueError("concatenate() and stack() need at least one array to join")
     if axis is None:
         arrays, axis = [np.reshape(a, -1) for a in arrays], 0
     ndim = np.ndim(arrays[0])
@@ -249,11 +263,10 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     >>> [part.tolist() for part in split(np.arange(5.0), [2])]
     [[0.0, 1.0], [2.0, 3.0, 4.0]]
     """
-    axis %= np.ndim(x)
+    axis = normalize_axis_index(axis, np.ndim(x))
     pieces = np.split(np.arange(np.shape(x)[axis]), indices_or_sections)
-    starts = np.cumsum([0] + [len(piece) for piece in pieces]).tolist()
-    lead = [slice(None)] * axis
-    return [x[(*lead, slice(a, b))] for a, b in pairwise(starts)]
+    bounds = [slice(p[0], p[-1] + 1) if len(p) else slice(0) for p in pieces]
+    return [x[(*[slice(None)] * axis, bound)] for bound in bounds]
 
 
 # ── looking up ────────────────────────────────────────────────────────────────────────────────────
@@ -269,11 +282,17 @@ def index(x: Any, key: Any) -> Any:
     if any(isinstance(k, Traced) for k in keys):
         raise TypeError("a Tensor holds floats and cannot be an index: use an array of integers "
                         "or booleans")
-    keys = tuple([np.array(k, None if np.size(k) else np.intp) if isinstance(k, list) else
-                  k.copy() if isinstance(k, np.ndarray) else k for k in keys])
+    keys = tuple([_as_index(k) for k in keys])
     if len(keys) == 1 and isinstance(keys[0], np.ndarray) and keys[0].dtype.kind in "iu":
         return take(x, keys[0])
     return rules.index(x, key=keys)
+
+
+def _as_index(key: Any) -> Any:
+    """Make a copy, as an array, of what is a sequence: repeats must be seen."""
+    if isinstance(key, np.ndarray) or not np.ndim(key):
+        return key.copy() if isinstance(key, np.ndarray) else key
+    return np.array(key, dtype=None if np.size(key) else np.intp)
 
 
 def _ids(given: Any, n: int, what: str) -> Array:
@@ -283,7 +302,7 @@ def _ids(given: Any, n: int, what: str) -> Array:
         raise TypeError(f"{what} needs integer ids, not {ids.dtype}")
     if ids.size and not (-n <= ids.min() and ids.max() < n):
         raise IndexError(f"{what}: ids from {ids.min()} to {ids.max()}, but there are {n} places")
-    return np.where(ids < 0, ids + n, ids) if ids.size and ids.min() < 0 else ids
+    return np.where(ids < 0, ids.astype(np.intp) + n, ids) if ids.size and ids.min() < 0 else ids
 
 
 def take(x: Any, ids: Any, axis: int | None = 0) -> Any:
@@ -298,7 +317,7 @@ def take(x: Any, ids: Any, axis: int | None = 0) -> Any:
     """
     if axis is None:
         x, axis = np.reshape(x, -1), 0
-    axis %= np.ndim(x)
+    axis = normalize_axis_index(axis, np.ndim(x))
     return rules.take(x, ids=_ids(ids, np.shape(x)[axis], "take()"), axis=axis)
 
 
@@ -316,6 +335,10 @@ def scatter(x: Any, ids: Any, shape: int | tuple[int, ...], axis: int = 0) -> An
     array([ 10.,   0., 101.,   0.])
     """
     whole = (shape, *np.shape(x)[np.ndim(ids) :]) if isinstance(shape, int) else tuple(shape)
-    axis %= len(whole)
+    axis = normalize_axis_index(axis, len(whole))
     ids = _ids(ids, whole[axis], "scatter()")
+    fitting = whole[:axis] + ids.shape + whole[axis + 1 :]
+    if np.shape(x) != fitting:
+        raise ValueError(f"scatter() of shape {np.shape(x)} to {whole}: ids of shape {ids.shape} "
+                         f"need an operand of shape {fitting}")
     return rules.scatter(x, ids=ids, shape=whole, axis=axis)

@@ -16,7 +16,7 @@ import numpy as np
 from .derived import stack
 from .graph import Leaf, Node, is_recording, lineage, recording, walk
 from .rules import Function, rule
-from .tensor import Tensor, as_plain
+from .tensor import Tensor
 
 Pullback = Callable[[Any], list[Tensor]]
 alias = rule(lambda x: x.view(), x=lambda g: g)
@@ -40,7 +40,12 @@ def as_leaf(value: Any) -> Tensor:
     """Make a leaf of `value`. A complex Tensor is let through: the complex step is an oracle."""
     if isinstance(value, Tensor) and value.dtype.kind == "c":
         return Tensor._of(value._data, Leaf(value._data))
-    return Tensor(as_plain(value), requires_grad=True)
+    return Tensor(bare(value), requires_grad=True)
+
+
+def bare(value: Any) -> Any:
+    """Give the array of a Tensor, and anything else as it is, lists of Tensors included."""
+    return value._data if isinstance(value, Tensor) else value
 
 
 def node_of(tensor: Any) -> Node | None:
@@ -52,25 +57,30 @@ def pullback(f: Function, arguments: Sequence[Any], inner: Sequence[Any] = ()
              ) -> tuple[Tensor, Pullback, Sequence[Any]]:
     """Give f(*arguments), its pullback, and the nodes that the arguments stand on inside.
 
-    The walk is recorded if the value hangs on a leaf that is neither one of these nodes nor one of
-    `inner`.
+    The walk is recorded if the value hangs on something older than these nodes and those of
+    `inner`, the arguments of a function that this one is a part of.
     """
     outer = is_recording()
     with recording(True):
         inputs = [alias(a) if outer and node_of(a) else as_leaf(a) for a in arguments]
         out = f(*inputs)
-    if not isinstance(out, Tensor):
-        out = Tensor(out, dtype=float)  # a constant function is a function too
+    if not isinstance(out, Tensor | np.ndarray | np.generic | float | int):
+        kind = "None" if out is None else type(out).__name__
+        raise TypeError(f"the function gave {kind}: it must return one Tensor (or a constant)")
+    out = out if isinstance(out, Tensor) else Tensor(out, dtype=float)
     targets: list[Any] = [node_of(x) for x in inputs]
     root = node_of(out)
-    own = {*targets, *inner}
-    elsewhere = root is not None and any(
-        isinstance(node, Leaf) and node not in own for node in lineage(root))
+    # All that was made in here is younger than the arguments. What is older, another derivative or
+    # the caller may ask about.
+    first = min([node.serial for node in (*targets, *inner)], default=0)
+    elsewhere = root is not None and outer and (root.serial < first or any(
+        parent and parent.serial < first
+        for node in lineage(root, first) for parent in node.parents))
 
     def back(cotangent: Any) -> list[Tensor]:
         onwards = is_recording() and (elsewhere or node_of(cotangent) is not None)
         known = onwards and isinstance(cotangent, Tensor)
-        seed = cotangent if known else Tensor(as_plain(cotangent), dtype=out.dtype)
+        seed = cotangent if known else Tensor(bare(cotangent), dtype=out.dtype)
         if seed.shape != out.shape:
             raise ValueError(f"the cotangent has shape {seed.shape}, but the value of the function "
                              f"has shape {out.shape}: they must be equal")
@@ -91,9 +101,11 @@ def as_gradient(cotangent: Any, x: Tensor) -> Tensor:
 def vary(f: Function, argnums: int | tuple[int, ...], args: tuple[Any, ...],
          keywords: dict[str, Any]) -> tuple[Function, list[Any]]:
     """Give f as a function of the arguments `argnums` alone, and those arguments."""
-    places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    places = np.ravel(argnums).tolist()
     if not all(-len(args) <= place < len(args) for place in places):
-        raise ValueError(f"argnums={argnums}, but there are {len(args)} positional argument(s)")
+        raise ValueError(f"argnums={argnums}, but {len(args)} argument(s) were given by position")
+    if len({place % len(args) for place in places}) < len(places):
+        raise ValueError(f"argnums={argnums} names an argument twice")
 
     def varied(*chosen: Any) -> Any:
         whole = list(args)
@@ -122,7 +134,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
             raise ValueError("grad needs a function that gives one number; this gave shape "
                              f"{value.shape}. Reduce it, as by .sum(), or use jacobian() or vjp()")
         gradients = back(np.ones(value.shape))
-        return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        return value, gradients[0] if np.ndim(argnums) == 0 else tuple(gradients)
 
     return derived
 
@@ -168,9 +180,11 @@ def jvp(f: Function, primals: Any, tangents: Any) -> tuple[Tensor, Tensor]:
     value, back, inner = pullback(f, xs)
 
     def along(u: Tensor) -> Any:
-        return sum((inner_product(*pair) for pair in zip(back(u), vs, strict=True)), Tensor(0.0))
+        with np.errstate(all="ignore"):  # its value is of no interest, only its slope
+            return sum((inner_product(*p) for p in zip(back(u), vs, strict=True)), Tensor(0.0))
 
-    _, pull, _ = pullback(along, [Tensor(np.ones(value.shape, value.dtype))], inner)
+    u = np.random.default_rng(0).uniform(1, 2, value.shape)  # any will do but one with a 0 or ties
+    _, pull, _ = pullback(along, [Tensor(u, dtype=value.dtype)], inner)
     return value, pull(1.0)[0]
 
 
@@ -205,7 +219,7 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Function:
         rows = [back(unit) for unit in units] or [back(np.zeros(value.shape))]
         blocks = [stack(row)[: value.size] for row in zip(*rows, strict=True)]
         whole = [block.reshape((*value.shape, *block.shape[1:])) for block in blocks]
-        return whole[0] if isinstance(argnums, int) else tuple(whole)
+        return whole[0] if np.ndim(argnums) == 0 else tuple(whole)
 
     return derived
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .sparse import Array, RowGrad
+from .sparse import Array, RowGrad, plus
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -131,7 +131,7 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
     except (ValueError, IndexError) as error:
         raise rule.explain(error, arrays) from error
     if out.dtype.char not in "fdgFDG":
-        raise TypeError(f"{rule.name}() gave {out.dtype}, but Tensors hold float32 or float64")
+        raise TypeError(f"{rule.name}() gave {out.dtype}, not float32 or float64: use .numpy()")
     # The arrays of Tensors are read-only, and so are views of them: is this one of a Leaf's?
     owner = None if out.flags.writeable else next(
         (n.owner for a, n in zip(arrays, sources, strict=True)
@@ -148,32 +148,36 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
             versions.append((leaf, leaf.version))
         elif isinstance(saved[j], np.ndarray) and not isinstance(values[j], Traced):
             saved[j] = saved[j].copy()  # the caller's array, which the caller may change
+    meta = {k: v.copy() if isinstance(v, list | np.ndarray) else v for k, v in meta.items()}
     return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))
 
 
 # ── backward ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def lineage(root: Node) -> list[Node]:
-    """List `root` and all it was made of, youngest first: every node before its parents."""
+def lineage(root: Node, since: int = 0) -> list[Node]:
+    """List `root` and all it was made of, youngest first: every node before its parents.
+
+    Nodes with a serial below `since` are left out: no older node was made of a younger one.
+    """
     seen, todo = {root}, [root]
     while todo:
         for parent in todo.pop().parents:
-            if parent and parent not in seen:
+            if parent and parent.serial >= since and parent not in seen:
                 seen.add(parent)
                 todo.append(parent)
     return sorted(seen, key=lambda node: node.serial, reverse=True)
 
 
-def walk(root: Node, seed: Any, targets: Iterable[Node] | None = None) -> dict[Node, Any]:
+def walk(root: Node, seed: Any, targets: Sequence[Node] = ()) -> dict[Node, Any]:
     """Carry the cotangent `seed` of `root` back to all leaves, or to `targets`: E7, node by node.
 
     A cotangent travels as an array. If `seed` is a Tensor it travels as Tensors, every step is
     recorded like any other operation, and the result can be differentiated again. Nothing but the
     result is changed.
     """
-    order = lineage(root)
-    ends = {n for n in order if isinstance(n, Leaf)} if targets is None else set(targets)
+    order = lineage(root, min([node.serial for node in targets], default=0))
+    ends = set(targets or [node for node in order if isinstance(node, Leaf)])
     alive = set(ends)  # the nodes on a way from root to an end
     for node in reversed(order):
         if not alive.isdisjoint(node.parents):
@@ -189,7 +193,7 @@ def walk(root: Node, seed: Any, targets: Iterable[Node] | None = None) -> dict[N
                 if parent in alive:
                     share = fit(pull(node, i, g), node, i, g)
                     if share is g and isinstance(g, np.ndarray):
-                        g.flags.writeable = False  # it has two owners now: see `is_owned`
+                        g.flags.writeable = False  # it has two owners now: see `plus`
                     known = cotangents.get(parent)
                     cotangents[parent] = share if known is None else plus(known, share)
     return cotangents
@@ -207,11 +211,13 @@ def pull(node: Node, i: int, g: Any) -> Any:
     values = [node.saved[j] for j in needs]
     if isinstance(g, Traced):  # recorded: saved arrays are Tensors again, tied to their nodes
         wrap, sources = type(g)._of, (*node.parents, node)
-        values = [wrap(v, sources[j]) if isinstance(v, np.ndarray) else v
+        values = [wrap(v, sources[j]) if getattr(v, "dtype", np.dtype(int)).kind in "fc" else v
                   for j, v in zip(needs, values, strict=True)]
     share = derivative.fn(g, *values, **derivative.keywords(node.meta, node.parents[i].shape, i))
-    if derivative.strong and not is_finite(share):
-        share = np.where(g == 0, 0, share)  # strong zero: what cannot reach the loss cannot harm it
+    elementwise = node.rule.elementwise
+    if derivative.local and not (is_finite(share) if elementwise else np.any(g)):
+        dead = (g == 0) if elementwise else True  # what cannot reach the loss cannot harm it:
+        share = np.where(dead & ~np.isfinite(share), 0, share)  # the strong zero
     return share
 
 
@@ -243,18 +249,6 @@ def unbroadcast(share: Any, shape: tuple[int, ...]) -> Any:
         return None
     axes = tuple([k for k, side in enumerate(padded) if side == 1])
     return share.sum(axis=axes, keepdims=True).reshape(shape)
-
-
-def is_owned(total: Any) -> bool:
-    """Tell whether `total` is a whole array that only the walk holds, and so may be added to."""
-    return isinstance(total, np.ndarray) and total.base is None and total.flags.writeable
-
-
-def plus(total: Any, share: Any) -> Any:
-    """Add, in place where that is safe (NumPy's sum of 0-d arrays is a number, not here)."""
-    if is_owned(total):
-        return np.add(total, share, out=total)
-    return total + share if isinstance(total, Traced | RowGrad) else np.asarray(total + share)
 
 
 def is_finite(share: Any) -> bool:

@@ -36,16 +36,16 @@ NUMPY: dict[Function, Function] = {}  # NumPy's function → ours, for np.exp(te
 class Derivative:
     """The derivative by one operand, with what its signature asks for, read once."""
 
-    __slots__ = ("fn", "needs", "shape", "strong", "wants")
+    __slots__ = ("fn", "local", "needs", "shape", "wants")
 
-    def __init__(self, fn: Function, operand: str, arrays: list[str], elementwise: bool):
+    def __init__(self, fn: Function, operand: str, arrays: list[str]):
         parameters = list(inspect.signature(fn).parameters.values())[1:]
         every = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
         self.fn, self.shape = fn, f"{operand}_shape"
         self.needs = None if every else tuple([arrays.index(n) for n in names if n in arrays])
         self.wants = [n for n in names if n not in arrays]
-        self.strong = elementwise and self.needs != ()
+        self.local = self.needs != ()  # its slope depends on where it is taken
 
     def keywords(self, meta: dict[str, Any], shape: tuple[int, ...], i: int) -> dict[str, Any]:
         """Gather the keywords of the derivative: the operation's own, and facts on operand `i`."""
@@ -56,21 +56,18 @@ class Derivative:
 class Rule:
     """A primitive: a function of arrays, and a derivative for each operand that has one."""
 
-    __slots__ = ("_wanted", "derivatives", "elementwise", "fn", "known", "name", "operands")
+    __slots__ = ("_wanted", "derivatives", "elementwise", "fn", "known", "name", "operands",
+                 "variadic")
 
     def __init__(self, fn: Function, derivatives: dict[str, Any], elementwise: bool):
         self.fn, self.elementwise, self.operands = fn, elementwise, list(derivatives)
+        self.variadic = self.operands == ["each"]  # one derivative for any number of operands
         self.name = getattr(fn, "__name__", type(fn).__name__).strip("_")
-        self.derivatives = [d and Derivative(d, operand, [*self.operands, "out"], elementwise)
+        self.derivatives = [d and Derivative(d, operand, [*self.operands, "out"])
                             for operand, d in derivatives.items()]
         known = {name for d in self.derivatives if d for name in d.wants}
         self.known = known - {"i", *[f"{operand}_shape" for operand in self.operands]}
         self._wanted: dict[tuple[bool, ...], set[int]] = {}
-
-    @property
-    def variadic(self) -> bool:
-        """Whether one derivative, by ``each``, serves any number of operands."""
-        return self.operands == ["each"]
 
     def derivative(self, i: int) -> Any:
         """Give the Derivative by operand `i`, or None if it has none."""
@@ -80,9 +77,9 @@ class Rule:
         """Say which operands (the last number: the result) the derivatives by `parents` need."""
         tracked = tuple([parent is not None for parent in parents])
         if tracked not in self._wanted:
-            asked = [self.derivative(i).needs for i, yes in enumerate(tracked) if yes]
-            every = range(len(parents))
-            self._wanted[tracked] = {j for a in asked for j in (every if a is None else a)}
+            asked = [(i, self.derivative(i).needs) for i, yes in enumerate(tracked) if yes]
+            others = [{*range(len(parents))} - {i} if a is None else a for i, a in asked]
+            self._wanted[tracked] = {j for other in others for j in other}
         return self._wanted[tracked]
 
     def bind(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
@@ -90,13 +87,15 @@ class Rule:
         n = len(args) if self.variadic else len(self.operands)
         if len(args) == n and self.known.issuperset(keywords):
             return args, keywords
-        if isinstance(self.fn, np.ufunc):
-            raise TypeError(f"{self.name}() of a Tensor takes {n} operand(s) and nothing else")
-        bound = list(inspect.signature(self.fn).bind(*args, **keywords).arguments.items())
+        takes = (f"{self.name}() of a Tensor takes {n} operand(s) and "
+                 f"{', '.join(sorted(self.known)) or 'no keywords'}")
+        try:
+            bound = list(inspect.signature(self.fn).bind(*args, **keywords).arguments.items())
+        except (TypeError, ValueError) as error:  # ValueError: a function without a signature
+            raise TypeError(f"{takes}: {error}") from error
         given = {k: v for k, v in bound[n:] if k in self.known or v is not None}
         if unknown := given.keys() - self.known:
-            raise TypeError(f"{self.name}() of a Tensor takes no {', '.join(sorted(unknown))}, only"
-                            f" {', '.join(sorted(self.known)) or 'operands'}")
+            raise TypeError(f"{takes}, not {', '.join(sorted(unknown))}")
         return tuple([v for _, v in bound[:n]]), given
 
     def explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:
@@ -105,7 +104,8 @@ class Rule:
         advice = ""
         if self.elementwise and len(arrays) > 1:
             advice = ". Sides must be equal or 1, from the right: reshape() or expand_dims() one"
-        return type(error)(f"{self.name}() of shape {shapes}: {error}{advice}")
+        kind = type(error) if type(error) in (IndexError, np.exceptions.AxisError) else ValueError
+        return kind(f"{self.name}() of shape {shapes}: {error}{advice}")
 
 
 def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -> Function:
@@ -116,14 +116,22 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     derivative is written with operations that have rules. `elementwise` (known for NumPy's ufuncs)
     promises that element i of the result depends on element i of the operands alone; then an
     infinite slope times a cotangent of 0 counts as 0. A derivative called ``each`` serves any
-    number of operands: it takes ``*operands``, and ``i``.
+    number of operands: it takes ``*operands``, of which its own is only there if another one wants
+    it, and ``i``. All must return arrays of their own, not an operand or something they keep.
 
     >>> import tinygrad_w2v as tg
     >>> cube = tg.rule(lambda x: x**3, x=lambda g, x: g * 3 * x**2)
     >>> tg.grad(cube)(2.0), tg.grad(tg.grad(cube))(2.0)
     (Tensor(12.), Tensor(12.))
     """
+    if not derivatives:
+        raise TypeError("rule() needs a derivative for each operand of the function, or None, as "
+                        "in rule(fn, x=lambda g, x: …)")
     ufunc = isinstance(fn, np.ufunc)
+    own = [p for p in getattr(fn, "__code__", rule.__code__).co_varnames if p in derivatives]
+    if set(own) == set(derivatives) and own != list(derivatives):
+        raise TypeError(f"rule() was given {', '.join(derivatives)}; the function takes them in "
+                        f"this order: {', '.join(own)}")
     if elementwise is None:
         elementwise = ufunc and fn is not np.matmul
     spec = Rule(fn, derivatives, elementwise)
@@ -154,7 +162,7 @@ square = rule(np.square, x=lambda g, x: 2 * g * x)
 sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out))
 abs = rule(np.absolute, x=lambda g, x: np.where(x > 0, g, np.where(x < 0, -g, 0)))
 power = rule(np.power,  # x**0 is constant, at 0 too; so is 0**y
-             x=lambda g, x, y: g * np.where((x == 0) & (y == 0), 0, y * x ** (y - 1)),
+             x=lambda g, x, y: g * np.where((x == 0) & (y == 0), 0, y * x ** (y - 1.0)),
              y=lambda g, x, y, out: g * np.where((x == 0) & (y >= 0), 0, out * np.log(x)))
 
 exp = rule(np.exp, x=lambda g, out: g * out)
@@ -187,11 +195,7 @@ where = rule(np.where, condition=None,
              y=lambda g, condition: np.where(condition, 0, g))
 
 
-def _clip(x: Any, low: Any, high: Any) -> Any:
-    return np.clip(x, low, high)
-
-
-clip = rule(_clip, elementwise=True,  # at a bound: 1
+clip = rule(np.clip, elementwise=True,  # at a bound: 1
             x=lambda g, x, low, high: np.where((low <= x) & (x <= high), g, 0),
             low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0),
             high=lambda g, x, low, high: np.where((x > high) | (low > high), g, 0))
@@ -201,18 +205,18 @@ clip = rule(_clip, elementwise=True,  # at a bound: 1
 
 def _sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(−x))``, elementwise. Its slope σ(x) σ(−x) → 0 for large |x| (E8)."""
-    tail = np.exp(np.where(x > 0, -x, x))  # exp(−|x|), so written that it holds for complex x
+    tail = np.exp(np.where(x > 0, -1.0 * x, x))  # exp(−|x|), in a form that holds for complex x
     return np.where(x > 0, 1, tail) / (1 + tail)
 
 
 def _softplus(x: Any) -> Any:
     """``log(1 + exp(x))``, elementwise. Its slope is the sigmoid."""
-    return np.where(x > 0, x, 0) + np.log1p(np.exp(np.where(x > 0, -x, x)))
+    return np.where(x > 0, x, 0) + np.log1p(np.exp(np.where(x > 0, -1.0 * x, x)))
 
 
 def _log_sigmoid(x: Any) -> Any:
     """``log(1 / (1 + exp(−x)))``, elementwise: finite where the log of a sigmoid is not."""
-    return -_softplus(-x)
+    return -_softplus(-1.0 * x)
 
 
 def _relu(x: Any) -> Any:
@@ -251,7 +255,8 @@ relu = rule(_relu, elementwise=True, x=lambda g, out: np.where(out > 0, g, 0))
 leaky_relu = rule(_leaky_relu, elementwise=True,
                   x=lambda g, x, slope=0.01: np.where(x > 0, g, slope * g))
 logsumexp = rule(_logsumexp, x=lambda g, x, out, axis=None, keepdims=False:
-                 spread(g, x, axis, keepdims) * np.exp(x - spread(out, x, axis, keepdims)))
+                 spread(g, x, axis, keepdims)
+                 * np.exp(x - spread(np.where(out == -np.inf, 0, out), x, axis, keepdims)))
 log_softmax = rule(_log_softmax, x=lambda g, out, axis=-1:
                    g - np.exp(out) * np.sum(g, axis=axis, keepdims=True))
 softmax = rule(_softmax, x=lambda g, out, axis=-1:
@@ -279,15 +284,15 @@ def _extreme(g: Any, x: Any, out: Any, axis: Any = None, keepdims: bool = False)
     return spread(g, x, axis, keepdims) * share  # ties share equally
 
 
-def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def _var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """Mean squared distance from the mean over `axis`, the sum divided by n − ddof."""
     squares = np.square(centred(x, axis))
     return np.sum(squares, axis=axis, keepdims=keepdims) / (count(x.shape, axis) - ddof)
 
 
-def _std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def _std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """Square root of `var`. Slope 0 where all values are equal."""
-    return np.sqrt(_var(x, axis, ddof, keepdims))
+    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
 
 
 def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -338,7 +343,8 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if len(y_shape) == 1:
         return (np.swapaxes(x, -1, -2) @ g[..., None])[..., 0]
     if len(y_shape) == 2 < x.ndim:  # one matrix for a stack: one large product, no sum of a stack
-        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        n = math.prod(x.shape[:-1])
+        x, g = np.reshape(x, (n, x.shape[-1])), np.reshape(g, (n, g.shape[-1]))
     return np.swapaxes(x, -1, -2) @ g
 
 
@@ -346,21 +352,21 @@ def _einsum(*operands: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *operands)
 
 
-def _einsum_each(g: Any, *operands: Any, i: int, subscripts: str) -> Any:
+def _einsum_each(g: Any, *operands: Any, i: int, each_shape: Any, subscripts: str) -> Any:
     """The gradient of an einsum is an einsum: operand i and the output change places."""
     inputs, output = subscripts.split("->")
-    terms, x, target, others = inputs.split(","), operands[i], "", [(output, g)]
+    terms, target, others = inputs.split(","), "", [(output, g)]
     others += [(t, o) for k, (t, o) in enumerate(zip(terms, operands, strict=True)) if k != i]
-    for letter, side in zip(terms[i], x.shape, strict=True):
+    for letter, side in zip(terms[i], each_shape, strict=True):
         name = letter
         if letter in target:  # a diagonal: the gradient lives on the diagonal
             name = next(c for c in LETTERS if c not in subscripts + target)
-            others.append((letter + name, np.eye(side, dtype=x.dtype)))
+            others.append((letter + name, np.eye(side, dtype=g.dtype)))
         elif not any(letter in term for term, _ in others):  # summed away: all received the same
-            others.append((letter, np.ones(side, x.dtype)))
+            others.append((letter, np.ones(side, g.dtype)))
         target += name
     gradient = np.einsum(",".join(t for t, _ in others) + "->" + target, *[o for _, o in others])
-    return np.broadcast_to(gradient, np.broadcast_shapes(gradient.shape, x.shape))
+    return np.broadcast_to(gradient, np.broadcast_shapes(gradient.shape, each_shape))
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -373,10 +379,6 @@ einsum = rule(_einsum, each=_einsum_each)
 def _astype(x: Any, dtype: Any) -> Any:
     """The same numbers in another floating type."""
     return x.astype(dtype)
-
-
-def _pad(x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
-    return np.pad(x, pad_width, constant_values=constant_values)
 
 
 def _concatenate(*arrays: Any, axis: int, bounds: Any) -> Any:
@@ -393,8 +395,8 @@ moveaxis = rule(np.moveaxis, x=lambda g, source, destination: np.moveaxis(g, des
 transpose = rule(np.transpose, x=lambda g, axes=None: np.transpose(
     g, axes if axes is None else np.argsort([a % g.ndim for a in axes])))
 flip = rule(np.flip, x=lambda g, axis=None: np.flip(g, axis))
-roll = rule(np.roll, x=lambda g, shift, axis=None: np.roll(g, np.negative(shift), axis))
-pad = rule(_pad, x=lambda g, x_shape, pad_width, constant_values=0: g[tuple(
+roll = rule(np.roll, x=lambda g, shift, axis=None: np.roll(g, -np.asarray(shift, np.intp), axis))
+pad = rule(np.pad, x=lambda g, x_shape, pad_width, constant_values=0: g[tuple(
     [slice(before, before + side) for (before, _), side in zip(pad_width, x_shape, strict=True)])])
 concatenate = rule(_concatenate, each=lambda g, i, axis, bounds: g[
     (*[slice(None)] * axis, slice(bounds[i], bounds[i + 1]))])

@@ -1,4 +1,4 @@
-"""RowGrad: the gradient of looking rows up.
+"""RowGrad: the gradient of looking rows up; and how gradients are added up.
 
 Looking up 3 rows of a table of 100,000 gives a gradient that is 0 in 99,997 rows. `RowGrad` holds
 the rows that were touched and which they are; optimisers apply just those. Ask for the whole array
@@ -31,6 +31,21 @@ def add_rows(table: Array, ids: Array, rows: Array) -> None:
     width = table[:1].size  # np.add.at is several times faster on flat arrays than on rows
     flat = (ids.astype(np.intp)[:, None] * width + np.arange(width)).ravel()
     np.add.at(table.reshape(-1), flat, rows.reshape(-1))
+
+
+def is_owned(total: Any) -> bool:
+    """Tell whether `total` is a whole array that nothing else holds, and so may be added to.
+
+    The walk marks a cotangent read-only when it hands it to a second owner.
+    """
+    return isinstance(total, np.ndarray) and total.base is None and total.flags.writeable
+
+
+def plus(total: Any, share: Any) -> Any:
+    """Add two gradients, in place where that is safe. A sum of 0-d arrays stays an array."""
+    if is_owned(total):
+        return np.add(total, share, out=total)
+    return np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
 
 
 class RowGrad(NDArrayOperatorsMixin):
@@ -83,6 +98,8 @@ class RowGrad(NDArrayOperatorsMixin):
         return self.dense().astype(dtype or self.dtype, copy=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if isinstance(kwargs.get("out", (None,))[0], RowGrad):
+            del kwargs["out"]  # grad /= 2 makes a new array, as all but += and *= do
         whole = [i.dense() if isinstance(i, RowGrad) else i for i in inputs]
         return getattr(ufunc, method)(*whole, **kwargs)
 
@@ -97,7 +114,7 @@ class RowGrad(NDArrayOperatorsMixin):
             return super().__mul__(factor)
         return RowGrad(self.ids, self.rows * factor, self.shape)
 
-    __rmul__ = __imul__ = __mul__
+    __iadd__, __rmul__, __imul__ = __add__, __mul__, __mul__
 
     def __repr__(self) -> str:
         return f"RowGrad({len(self.ids)} row(s) looked up, of shape {self.shape})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from . import derived, rules
-from .graph import GraphError, Leaf, Traced, is_owned, plus, walk
-from .sparse import Array, RowGrad
+from .graph import GraphError, Leaf, Traced, walk
+from .sparse import Array, RowGrad, is_owned, plus
+
+_accumulating = threading.Lock()  # threads may share a leaf
 
 
 class Tensor(Traced, NDArrayOperatorsMixin):
@@ -139,9 +142,10 @@ class Tensor(Traced, NDArrayOperatorsMixin):
             raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {self.shape}: "
                              "they must be equal")
         for leaf, gradient in walk(self._node, g).items():
-            known = leaf.grad  # type: ignore[attr-defined]
             whole = gradient if is_owned(gradient) else gradient.copy()
-            leaf.grad = whole if known is None else plus(whole, known)  # type: ignore[attr-defined]
+            with _accumulating:
+                known = leaf.grad  # type: ignore[attr-defined]
+                leaf.grad = whole if known is None else plus(whole, known)  # type: ignore[attr-defined]
 
     def zero_grad(self) -> None:
         """Forget the gradient: `.grad` is None again."""
@@ -251,14 +255,15 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         return array if copy else array.view()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if keywords:
-            raise TypeError(f"np.{name} with a Tensor takes no {', '.join(keywords)}=: nothing is "
-                            "computed in place")
+            raise TypeError(f"{name} with a Tensor takes no {', '.join(keywords)}=: results are "
+                            "new Tensors, in NumPy's own type for them")
         return self._dispatch(ufunc if method == "__call__" else None, name, inputs, keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        return self._dispatch(function, function.__name__, args, keywords)
+        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np")
+        return self._dispatch(function, name, args, keywords)
 
     def _dispatch(self, function: Any, name: str, args: Any, keywords: Any) -> Any:
         if function in rules.NUMPY:
@@ -266,7 +271,7 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         if function in CONSTANT:
             return function(*as_plain(list(args)), **{k: as_plain(v) for k, v in keywords.items()})
         raise TypeError(
-            f"np.{name} has no derivative rule. Write it with operations that have one, declare a "
+            f"{name} has no derivative rule. Write it with operations that have one, declare a "
             "rule(), or drop the gradient with .detach() or .numpy().")
 
 
@@ -275,7 +280,7 @@ CONSTANT = {
     np.sign, np.floor, np.ceil, np.trunc, np.rint, np.round, np.isfinite, np.isnan, np.isinf,
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
     np.argmax, np.argmin, np.argsort, np.all, np.any, np.count_nonzero, np.nonzero, np.searchsorted,
-    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.result_type,
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.result_type,
     np.allclose, np.isclose, np.array_equal, np.array2string, np.array_repr, np.array_str}
 
 
