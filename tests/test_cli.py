@@ -113,7 +113,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(tmp_path, cap
 def test_bad_numbers_are_one_line_without_a_traceback(tmp_path, capsys):
     assert main(["--passes", "0", "-o", str(tmp_path / "v")]) == 1
     assert capsys.readouterr().err == (
-        "tinygrad-w2v: epochs is a whole number from 1 up, not 0\n")
+        "tinygrad-w2v: --passes is a whole number from 1 up, not 0\n")
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--passes", "many"]])

@@ -99,7 +99,7 @@ def test_progress_goes_to_standard_error_with_loss_and_time_left(capsys):
     ({"loss": "hierarchical"}, "'softmax' or 'negative', not 'hierarchical'"),
     ({"vector_size": 0}, "vector_size is a whole number from 1 up, not 0"),
     ({"window": 2.5}, "window is a whole number"),
-    ({"epochs": 0}, "epochs is a whole number"),
+    ({"epochs": -1}, "epochs is a whole number from 0 up"),
     ({"lr": 0}, "lr is a number above 0"),
     ({"lr": float("nan")}, "lr is a number above 0"),
 ])

@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
 
 def demo(output: Path, passes: int, seed: int) -> None:
     """Train on the embedded corpus, from the derivation to the table of neighbours."""
+    if passes < 1:
+        raise ValueError(f"--passes is a whole number from 1 up, not {passes}")
     model = SkipGram(loss="softmax", epochs=passes, seed=seed)
     check_writable(output)
     print("Reading the documentation inside this Python and NumPy …", flush=True)

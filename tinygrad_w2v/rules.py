@@ -39,10 +39,12 @@ class Derivative:
     __slots__ = ("fn", "local", "needs", "shape", "wants")
 
     def __init__(self, fn: Function, operand: str, arrays: list[str]):
-        parameters = list(inspect.signature(fn).parameters.values())[1:]
-        every = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
-        self.fn, self.shape = fn, f"{operand}_shape"
+        spec = inspect.getfullargspec(fn)
+        names = spec.args[1:] + spec.kwonlyargs
+        if names != sorted(names, key=lambda name: name not in arrays):
+            raise TypeError(f"the derivative by {operand} takes arrays first, then keywords, not "
+                            f"{', '.join(names)}")
+        self.fn, self.shape, every = fn, f"{operand}_shape", spec.varargs is not None
         self.needs = None if every else tuple([arrays.index(n) for n in names if n in arrays])
         self.wants = [n for n in names if n not in arrays]
         self.local = self.needs != ()  # its slope depends on where it is taken
@@ -125,8 +127,7 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     (Tensor(12.), Tensor(12.))
     """
     if not derivatives:
-        raise TypeError("rule() needs a derivative for each operand of the function, or None, as "
-                        "in rule(fn, x=lambda g, x: …)")
+        raise TypeError("rule(fn, x=lambda g, x: …) needs a derivative for each operand, or None")
     ufunc = isinstance(fn, np.ufunc)
     own = [p for p in getattr(fn, "__code__", rule.__code__).co_varnames if p in derivatives]
     if set(own) == set(derivatives) and own != list(derivatives):

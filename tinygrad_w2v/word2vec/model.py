@@ -45,7 +45,8 @@ class SkipGram:
         Weigh a pair at distance k by (m − k + 1)/m, on average what the original program does.
         False is E1 to the letter.
     epochs
-        Passes over the data; by default 10 ("softmax") or 5 ("negative").
+        Passes over the data; by default 10 ("softmax") or 5 ("negative"). 0 leaves the vectors at
+        their random start.
     lr
         Learning rate, falling over the run: for "softmax" a factor on the shared-curvature steps,
         1 by default; for "negative" that of a row-wise Adagrad, 0.25 by default.
@@ -72,11 +73,11 @@ class SkipGram:
                  seed: int = 0):
         if loss not in EPOCHS:
             raise ValueError(f"loss is 'softmax' or 'negative', not {loss!r}")
-        for name, value in (("vector_size", vector_size), ("window", window),
-                            ("min_count", min_count), ("negative", negative),
-                            ("epochs", EPOCHS[loss] if epochs is None else epochs)):
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} is a whole number from 1 up, not {value!r}")
+        for name, value, least in (("vector_size", vector_size, 1), ("window", window, 1),
+                                   ("min_count", min_count, 1), ("negative", negative, 1),
+                                   ("epochs", EPOCHS[loss] if epochs is None else epochs, 0)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} is a whole number from {least} up, not {value!r}")
         if lr is not None and not lr > 0:
             raise ValueError(f"lr is a number above 0, not {lr!r}")
         self.vector_size, self.window, self.min_count = vector_size, window, min_count
