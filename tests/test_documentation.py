@@ -72,6 +72,16 @@ def test_the_corpus_is_half_a_million_words_of_english():
     assert extracted() == (paragraphs, [])  # from the cache
 
 
+@pytest.mark.parametrize("damage", [b"", b"caf\xc3\xa9"])
+def test_a_damaged_cache_is_made_again(library, monkeypatch, damage):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
+    paragraphs, _ = extracted()
+    (kept,) = cache_folder().iterdir()
+    kept.write_bytes(damage)
+    assert extracted()[0] == paragraphs
+    assert kept.read_bytes() != damage
+
+
 def test_a_library_without_sources_gives_a_remark_and_a_smaller_corpus(library, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library))
     paragraphs, remarks = extracted()

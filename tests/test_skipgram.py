@@ -102,10 +102,21 @@ def test_progress_goes_to_standard_error_with_loss_and_time_left(capsys):
     ({"epochs": -1}, "epochs is a whole number from 0 up"),
     ({"lr": 0}, "lr is a number above 0"),
     ({"lr": float("nan")}, "lr is a number above 0"),
+    ({"lr": "a"}, "lr is a number above 0"),
+    ({"sample": -1}, "sample is a share of the text, or 0, not -1"),
+    ({"ns_exponent": float("nan")}, "ns_exponent is a number"),
+    ({"seed": -3}, "seed is a whole number from 0 up, not -3"),
 ])
 def test_bad_settings_are_refused_at_once(settings, message):
     with pytest.raises(ValueError, match=message):
         SkipGram(**settings)
+
+
+@pytest.mark.parametrize("use", [lambda m: m.wv, lambda m: m.run(), lambda m: m.objective([["a"]])])
+def test_a_model_that_was_not_fitted_says_so(use):
+    with pytest.raises(RuntimeError, match=r"no vectors yet: call fit\(corpus\) first"):
+        use(SkipGram())
+    assert repr(SkipGram()).endswith("not fitted)")
 
 
 @pytest.mark.parametrize("loss", ["softmax", "negative"])

@@ -84,8 +84,8 @@ def test_negative_sampling_starts_at_2m_log_n_as_all_outside_vectors_are_0():
     words, window = list("abcd") * 30, 3
     model = SkipGram(window=window, min_count=1, epochs=0, shrink_windows=False)
     edges = window * (window + 1) / len(words)
-    J = model.fit([words], progress=False).objective([words])
-    assert J == pytest.approx((2 * window - edges) * math.log(4), rel=1e-6)
+    reached = model.fit([words], progress=False).objective([words])
+    assert reached == pytest.approx((2 * window - edges) * math.log(4), rel=1e-6)
 
 
 @given(texts, st.integers(1, 4), st.booleans(), st.integers(1, 9))

@@ -36,3 +36,6 @@ from .sparse import RowGrad as RowGrad
 from .tensor import Tensor as Tensor
 
 __version__ = "0.1.0"
+__all__ = sorted(  # every name above, but the modules on the way to them
+    name for name, value in list(vars().items())
+    if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))

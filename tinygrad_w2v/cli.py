@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,8 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or given[0] not in ("demo", "-h", "--help", "--version"):
         given.insert(0, "demo")
     options = parser().parse_args(given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Σ shows ?
     try:
         demo(Path(options.output), options.passes, options.seed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("\nstopped: no file was written", file=sys.stderr)
         return 130
@@ -46,16 +54,17 @@ def parser() -> argparse.ArgumentParser:
     """The options of the command line."""
     top = argparse.ArgumentParser(
         prog="tinygrad-w2v", description="Skip-gram word vectors through a teaching autodiff.",
-        epilog="Without a command: demo. Its options: tinygrad-w2v demo --help")
+        epilog="Without a command: demo, which takes -o FILE, --passes N and --seed N.")
     top.add_argument("--version", action="version", version=f"tinygrad-w2v {__version__}")
     commands = top.add_subparsers(metavar="command", required=True)
     demo = commands.add_parser(
         "demo", help="train on the documentation inside this Python, show neighbours",
         description="Check E4 on a pair of words, train skip-gram with the exact objective on the "
-        "documentation inside this Python and NumPy, print neighbours, and save the vectors.",
+        "documentation inside this Python and NumPy, save the vectors, and print neighbours. The "
+        "extracted text is kept in the user's cache folder for the next run.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     demo.add_argument("-o", "--output", default="documentation.safetensors", metavar="FILE",
-                      help="where to save the vectors")
+                      help="where to save the vectors; a file that is there is replaced")
     demo.add_argument("--passes", type=int, default=10, metavar="N",
                       help="passes over the objective")
     demo.add_argument("--seed", type=int, default=0, metavar="N",
@@ -69,7 +78,8 @@ def demo(output: Path, passes: int, seed: int) -> None:
         raise ValueError(f"--passes is a whole number from 1 up, not {passes}")
     model = SkipGram(loss="softmax", epochs=passes, seed=seed)
     check_writable(output)
-    print("Reading the documentation inside this Python and NumPy …", flush=True)
+    print("Reading the documentation inside this Python (some seconds, the first time) …",
+          flush=True)
     text, remarks = documentation()
     for remark in remarks:
         print(f"  note: {remark}")
@@ -77,20 +87,26 @@ def demo(output: Path, passes: int, seed: int) -> None:
     print(f"  {sum(map(len, text)):,} words; {len(model.vocabulary):,} different ones occur "
           f"{model.min_count} times or more\n")
     print(derivation(model), flush=True)
-    print(f"\nMinimising E1 exactly, over all {len(model.vocabulary):,} words, {passes} passes …",
-          flush=True)
+    before = model.objective(text)
+    print(f"\nMinimising E1, summed over all {len(model.vocabulary):,} words: {passes} "
+          f"pass{'es' if passes > 1 else ''} …", flush=True)
     begun = time.perf_counter()
     model.run()
-    print(f"  E1 fell from {model.losses[0]:.3f} to {model.losses[-1]:.3f} per position in "
-          f"{time.perf_counter() - begun:.1f} s\n")
-    print(neighbours(model.wv))
+    seconds = time.perf_counter() - begun
     model.wv.save(output)
+    print(f"  E1 fell from {before:.3f} to {model.objective(text):.3f} per position in "
+          f"{seconds:.1f} s\n  (with an output bias, and windows weighted by distance: see "
+          f"docs/equations.md)\n")
+    print(neighbours(model.wv))
     print(f"""
-Saved {len(model.wv):,} vectors of {model.vector_size} numbers to {output}. To go on, in Python:
+Saved {len(model.wv):,} vectors of {model.vector_size} numbers to {output}.
+To go on, in Python:
 
   from tinygrad_w2v.word2vec import WordVectors
   wv = WordVectors.load({str(output)!r})
-  wv.most_similar("error"); wv.analogy("true", "false", "left"); wv.similarity("red", "blue")
+  wv.most_similar("error")
+  wv.analogy("true", "false", "left")
+  wv.similarity("red", "blue")
 
 Or train on a text of yours, a sentence a line:
 
@@ -105,9 +121,10 @@ def derivation(model: SkipGram) -> str:
     v, U = model.V.numpy()[c].astype(float), model.U.numpy().astype(float)
     d = centre_gradient(v, U, o)
     lines = [
-        "E4, checked:  ∂ log P(o|c) / ∂v_c  =  u_o − Σ_x P(x|c) u_x   (observed − expected)",
-        f"  c = {words[c]!r}, o = {words[o]!r}, at the random start: P(o|c) = "
-        f"{probabilities(v, U)[o]:.6f}, 1/n = {1 / len(U):.6f}",
+        "E4, checked: ∂ log P(o|c) / ∂v_c = u_o − Σ_x P(x|c) u_x, observed − expected,",
+        f"for the centre word c = {words[c]!r} and the word o = {words[o]!r} beside it, at the "
+        "start:",
+        f"P(o|c) = {probabilities(v, U)[o]:.6f}, where 1/n = {1 / len(U):.6f}",
         "",
         f"  {'component':<16}" + "".join(f"{i:>11}" for i in range(1, 6)) + "  …",
     ]
@@ -115,8 +132,8 @@ def derivation(model: SkipGram) -> str:
                          ("by differences", d.by_differences)):
         lines.append(f"  {name:<16}" + "".join(f"{x:>11.6f}" for x in values[:5]) + "  …")
     apart = np.max(np.abs(d.by_hand - d.by_differences))
-    return "\n".join([*lines, "", f"  largest difference over all {len(v)}: {d.error:.1e} from "
-                      f"autodiff, {apart:.1e} from differences"])
+    return "\n".join([*lines, "", f"  at most {d.error:.1e} from autodiff and {apart:.1e} from "
+                      f"differences, in all {len(v)}"])
 
 
 def closest_pair(counts: CoOccurrences) -> tuple[int, int]:
@@ -134,9 +151,10 @@ def neighbours(wv: WordVectors) -> str:
     """A table of the nearest words of some words that a person can judge."""
     lines = []
     for title, words in SHOWN.items():
-        lines.append(f"{title}")
-        for word in words:
-            if word in wv:
-                near = "  ".join(f"{w} {s:.2f}" for w, s in wv.most_similar(word, topn=5))
-                lines.append(f"  {word:<10} {near}")
+        lines.append(title)
+        for word in filter(wv.__contains__, words):
+            lines.append(f"  {word:<9}")
+            for near, cosine in wv.most_similar(word, topn=5):
+                if len(entry := f"  {near} {cosine:.2f}") + len(lines[-1]) <= 80:
+                    lines[-1] += entry
     return "\n".join(lines)

@@ -58,9 +58,6 @@ class Derivative:
 class Rule:
     """A primitive: a function of arrays, and a derivative for each operand that has one."""
 
-    __slots__ = ("_wanted", "derivatives", "elementwise", "fn", "known", "name", "operands",
-                 "variadic")
-
     def __init__(self, fn: Function, derivatives: dict[str, Any], elementwise: bool):
         self.fn, self.elementwise, self.operands = fn, elementwise, list(derivatives)
         self.variadic = self.operands == ["each"]  # one derivative for any number of operands
@@ -103,9 +100,8 @@ class Rule:
     def explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:
         """Say of the same error which operation met which shapes, and what to do."""
         shapes = " and ".join(str(np.shape(a)) for a in arrays)
-        advice = ""
-        if self.elementwise and len(arrays) > 1:
-            advice = ". Sides must be equal or 1, from the right: reshape() or expand_dims() one"
+        advice = ("" if not self.elementwise or len(arrays) == 1 else
+                  ". Sides must be equal or 1, from the right: reshape() or expand_dims() one")
         kind = type(error) if type(error) in (IndexError, np.exceptions.AxisError) else ValueError
         return kind(f"{self.name}() of shape {shapes}: {error}{advice}")
 
@@ -133,9 +129,8 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     if set(own) == set(derivatives) and own != list(derivatives):
         raise TypeError(f"rule() was given {', '.join(derivatives)}; the function takes them in "
                         f"this order: {', '.join(own)}")
-    if elementwise is None:
-        elementwise = ufunc and fn is not np.matmul
-    spec = Rule(fn, derivatives, elementwise)
+    known = ufunc and fn is not np.matmul
+    spec = Rule(fn, derivatives, known if elementwise is None else elementwise)
 
     def op(*args: Any, **keywords: Any) -> Any:
         return record(spec, *spec.bind(args, keywords))

@@ -130,13 +130,11 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         shape. Called twice, it adds the same gradient twice. If it raises, no `.grad` has changed.
         """
         if self._node is None:
-            raise GraphError(
-                "backward() from a constant: nothing it was computed from has requires_grad=True "
-                "(or it was computed under no_grad(), or detached)")
+            raise GraphError("backward() from a constant: nothing that it was computed from has "
+                             "requires_grad=True (or no_grad() or detach() came in between)")
         if seed is None and self.size != 1:
-            raise ValueError(
-                f"backward() needs a scalar, but this Tensor has shape {self.shape}. "
-                "Reduce it first, e.g. .sum().backward(), or pass seed=, an array of that shape.")
+            raise ValueError(f"backward() needs a scalar, but this Tensor has shape {self.shape}. "
+                             "Reduce it, e.g. .sum().backward(), or pass seed= of that shape.")
         g = np.array(np.ones(self.shape) if seed is None else as_plain(seed), self.dtype)
         if g.shape != self.shape:
             raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {self.shape}: "
@@ -247,10 +245,9 @@ class Tensor(Traced, NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self._node is not None:
-            raise TypeError(
-                "NumPy wants the plain array of a Tensor that is being differentiated, which would "
-                "lose its gradient. Use a function that has a rule, or say that you mean it: "
-                ".detach() (a constant) or .numpy() (a copy).")
+            raise TypeError("NumPy wants the plain array of a Tensor under differentiation, which "
+                            "would lose its gradient. Use a function that has a rule, or say so: "
+                            ".detach() (a constant) or .numpy() (a copy).")
         array = self._data.astype(dtype or self.dtype, copy=bool(copy))
         return array if copy else array.view()
 
@@ -270,9 +267,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
             return rules.NUMPY[function](*args, **keywords)
         if function in CONSTANT:
             return function(*as_plain(list(args)), **{k: as_plain(v) for k, v in keywords.items()})
-        raise TypeError(
-            f"{name} has no derivative rule. Write it with operations that have one, declare a "
-            "rule(), or drop the gradient with .detach() or .numpy().")
+        raise TypeError(f"{name} has no derivative rule. Write it with operations that have one, "
+                        "declare a rule(), or drop the gradient with .detach() or .numpy().")
 
 
 # NumPy's functions that have no slope: of Tensors they give plain arrays.

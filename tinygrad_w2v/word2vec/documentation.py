@@ -35,8 +35,11 @@ def documentation() -> tuple[list[list[str]], list[str]]:
     version = f"1 {sys.version} {np.__version__} {library} {arrays}"
     name = f"documentation-{hashlib.sha256(version.encode()).hexdigest()[:16]}.txt"
     cache = cache_folder() / name
-    if cache.is_file():
-        return [line.split() for line in cache.read_text(encoding="ascii").splitlines()], []
+    try:
+        if kept := cache.read_text(encoding="ascii").splitlines():
+            return [line.split() for line in kept], []
+    except (OSError, UnicodeDecodeError):
+        pass  # not there yet, or damaged: it is made again
     paragraphs = list(extract(library, arrays))
     remarks = [f"{what} not found in {library}: the corpus is smaller than it could be"
                for what, file in (("the sources of the standard library", "ast.py"),

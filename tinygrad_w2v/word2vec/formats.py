@@ -41,12 +41,19 @@ def write_atomically(path: Path, *content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OSError if no file could be written at `path`: before the work rather than after it."""
+    """Raise OSError if no file could be written at `path`: before the work rather than after it.
+
+    Folders that are not there yet will be made by `write_atomically`, and not before.
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
+    folder = next(p for p in path.absolute().parents if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise type(error)(f"cannot write {path.name} in {folder} ({error.strerror}): name another "
+                          "place") from error
 
 
 def _umask() -> int:

@@ -75,11 +75,16 @@ class SkipGram:
             raise ValueError(f"loss is 'softmax' or 'negative', not {loss!r}")
         for name, value, least in (("vector_size", vector_size, 1), ("window", window, 1),
                                    ("min_count", min_count, 1), ("negative", negative, 1),
-                                   ("epochs", EPOCHS[loss] if epochs is None else epochs, 0)):
+                                   ("epochs", EPOCHS[loss] if epochs is None else epochs, 0),
+                                   ("seed", seed, 0)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is a whole number from {least} up, not {value!r}")
-        if lr is not None and not lr > 0:
+        if lr is not None and not (isinstance(lr, float | int) and 0 < lr < np.inf):
             raise ValueError(f"lr is a number above 0, not {lr!r}")
+        if not (isinstance(sample, float | int) and 0 <= sample < np.inf):
+            raise ValueError(f"sample is a share of the text, or 0, not {sample!r}")
+        if not (isinstance(ns_exponent, float | int) and np.isfinite(ns_exponent)):
+            raise ValueError(f"ns_exponent is a number, such as 0.75, not {ns_exponent!r}")
         self.vector_size, self.window, self.min_count = vector_size, window, min_count
         self.loss, self.negative, self.sample = loss, negative, sample
         self.ns_exponent, self.shrink_windows, self.seed = ns_exponent, shrink_windows, seed
@@ -98,6 +103,7 @@ class SkipGram:
 
     def run(self, progress: bool = True) -> SkipGram:
         """Train, after `start`; `fit` is `start` and `run`."""
+        self._check_started()
         train = self._exact_pass if self.loss == "softmax" else self._negative_pass
         with (Progress(self.epochs, self._steps, progress) as shown,
               np.errstate(over="ignore", invalid="ignore")):  # `_backward` says it
@@ -136,6 +142,15 @@ class SkipGram:
             SharedCurvature(self.V, self.U, self.bias, self.counts.totals)
             if self.loss == "softmax" else Adagrad([self.V, self.U], self.lr, rowwise=True))
         return self
+
+    def _check_started(self) -> None:
+        if not hasattr(self, "V"):
+            raise RuntimeError("this SkipGram has no vectors yet: call fit(corpus) first")
+
+    def __repr__(self) -> str:
+        size = f", {len(self.vocabulary):,} words" if hasattr(self, "V") else ", not fitted"
+        return (f"SkipGram(vector_size={self.vector_size}, window={self.window}, "
+                f"loss={self.loss!r}{size})")
 
     @property
     def _steps(self) -> int:
@@ -207,9 +222,11 @@ class SkipGram:
     def objective(self, corpus: Source) -> float:
         """E1 of this model on `corpus`, exactly: −(1/T) Σ_t Σ_j log P(w_{t+j} | w_t).
 
-        T counts the words of `corpus` that are in the vocabulary; windows are as in training. It
-        is defined for every model, however it was trained.
+        T counts the words of `corpus` that are in the vocabulary. P is this model's, with its bias
+        if it has one; pairs are weighed by `shrink_windows` as in training. It is defined for every
+        model, however it was trained.
         """
+        self._check_started()
         encoded = Corpus.encode(sentences_of(corpus), self.vocabulary)
         n = len(self.vocabulary)
         counts = CoOccurrences.of(encoded, n, self.window, self.shrink_windows)
@@ -228,6 +245,7 @@ class SkipGram:
 
     def word_vectors(self, which: str) -> WordVectors:
         """The centre vectors "v", the outside vectors "u", or their sum "v+u"."""
+        self._check_started()
         tables = {"v": self.V.data, "u": self.U.data, "v+u": self.V.data + self.U.data}
         if which not in tables:
             raise ValueError(f"word vectors are 'v', 'u' or 'v+u', not {which!r}")

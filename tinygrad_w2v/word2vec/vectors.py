@@ -42,6 +42,9 @@ class WordVectors:
     def __len__(self) -> int:
         return len(self.words)
 
+    def __repr__(self) -> str:
+        return f"WordVectors({len(self):,} words, {self.vectors.shape[1]} numbers each)"
+
     def __contains__(self, word: object) -> bool:
         return word in self.index
 
@@ -71,6 +74,8 @@ class WordVectors:
         A query is a word, a vector, or a pair of either with a weight. Words asked with are not
         among the answers. Gives (word, cosine) pairs, the nearest first.
         """
+        if topn < 0:
+            raise ValueError(f"topn is a number of answers from 0 up, not {topn}")
         terms = [*_queries(positive, 1.0), *_queries(negative, -1.0)]
         if not terms:
             raise ValueError("most_similar() needs a word or a vector to start from")
