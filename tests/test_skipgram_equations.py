@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygrad_w2v as tg
-from tinygrad_w2v.word2vec import SkipGram, objective
+from tinygrad_w2v.word2vec import SkipGram, model as model_module, objective
 from tinygrad_w2v.word2vec.corpus import Corpus, Vocabulary
 from tinygrad_w2v.word2vec.derivation import (
     centre_gradient,
@@ -216,6 +216,21 @@ def test_negative_loss_is_its_formula_and_its_gradient_its_slope(vocabulary, pai
     slopes = differences(lambda V: loss(V, U), V), differences(lambda U: loss(V, U), U)
     for gradient, slope in zip(gradients, slopes, strict=True):
         np.testing.assert_allclose(gradient.data, slope, rtol=1e-6, atol=1e-7)
+
+
+@given(texts, st.integers(1, 4), st.integers(1, 9))
+def test_pairs_are_those_of_the_double_sum_wherever_the_text_is_cut_into_steps(
+    sentences, window, step
+):
+    model = SkipGram(window=window, min_count=1, sample=0, shrink_windows=False).start(sentences)
+    n = len(model.vocabulary)
+    seen = np.zeros((n, n))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_module, "BATCH", step)
+        for _, centre, outside in model._pairs():
+            np.add.at(seen, (centre, outside), 1)
+    counts = CoOccurrences.of(model.corpus, n, window, False)
+    np.testing.assert_array_equal(seen, counts.dense(np.arange(n)))
 
 
 def test_drawn_pairs_are_those_of_the_double_sum_on_average():

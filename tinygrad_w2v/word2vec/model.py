@@ -177,11 +177,11 @@ class SkipGram:
         counts = self.vocabulary.counts
         power = np.cumsum(counts**self.ns_exponent)
         total, pairs = 0.0, 0
-        for place, centre, outside in self._pairs():
+        for end, centre, outside in self._pairs():
             draws = self._rng.random((len(centre), self.negative)) * power[-1]
             noise = np.searchsorted(power, draws, side="right")
             total += self._backward(negative_loss(self.V, self.U, centre, outside, noise), epoch)
-            fraction = (epoch + place / len(self.corpus)) / self.epochs
+            fraction = (epoch + end / len(self.corpus)) / self.epochs
             self._optimiser.lr = self.lr * max(1 - fraction, 1e-3)
             self._optimiser.step()
             pairs += len(centre)
@@ -198,26 +198,26 @@ class SkipGram:
         return value
 
     def _pairs(self) -> Iterator[tuple[int, Array, Array]]:
-        """Draw the pairs of a pass, a stretch of text at a time: its place, centres, outsides."""
+        """Draw the pairs of a pass, a stretch of text at a time: its end, centres, outsides."""
         share = self.vocabulary.counts / max(self.vocabulary.counts.sum(), 1)
         keep = np.ones(len(share))
         if self.sample:
             keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
-        for start in range(0, len(self.corpus), BATCH):
-            ids = self.corpus.ids[start : start + BATCH]
-            kept = self._rng.random(len(ids)) < keep[ids]
-            ids, sentence = ids[kept], self.corpus.sentence[start : start + BATCH][kept]
-            reach = np.full(len(ids), self.window)
-            if self.shrink_windows:
-                reach = self._rng.integers(1, self.window + 1, len(ids))
-            centre, outside = [ids[:0]], [ids[:0]]
-            for k in range(1, self.window + 1):
-                near = sentence[:-k] == sentence[k:]
-                for a, b in ((slice(-k), slice(k, None)), (slice(k, None), slice(-k))):
-                    seen = near & (reach[a] >= k)
-                    centre.append(ids[a][seen])
-                    outside.append(ids[b][seen])
-            yield start, np.concatenate(centre), np.concatenate(outside)
+        kept = np.flatnonzero(self._rng.random(len(self.corpus)) < keep[self.corpus.ids])
+        ids, sentence = self.corpus.ids[kept], self.corpus.sentence[kept]
+        reach = np.full(len(ids), self.window)
+        if self.shrink_windows:
+            reach = self._rng.integers(1, self.window + 1, len(ids))
+        distances = [j for j in range(-self.window, self.window + 1) if j]
+        for start in range(0, len(ids), BATCH):
+            here = np.arange(start, min(start + BATCH, len(ids)))
+            centre, outside = [], []
+            for j in distances:
+                c = here[(reach[here] >= abs(j)) & (here + j >= 0) & (here + j < len(ids))]
+                c = c[sentence[c] == sentence[c + j]]
+                centre.append(ids[c])
+                outside.append(ids[c + j])
+            yield int(here[-1]) + 1, np.concatenate(centre), np.concatenate(outside)
 
     def objective(self, corpus: Source) -> float:
         """E1 of this model on `corpus`, exactly: −(1/T) Σ_t Σ_j log P(w_{t+j} | w_t).
