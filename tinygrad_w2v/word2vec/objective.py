@@ -77,8 +77,12 @@ class CoOccurrences:
         return block
 
     def blocks(self, order: Array) -> Iterator[Array]:
-        """Cut `order`, a list of centre words, into blocks that stay in the processor's cache."""
-        size = max(16, min(512, (1 << 21) // max(self.n, 1)))
+        """Cut `order`, a list of centre words, into blocks: 256 to 512 rows, by what a cache holds.
+
+        U moves after every block, so that small blocks learn a little more in a pass, and large
+        ones take less time for it.
+        """
+        size = max(256, min(512, (1 << 21) // max(self.n, 1)))
         return iter([order[i : i + size] for i in range(0, len(order), size)])
 
 
