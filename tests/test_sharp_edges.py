@@ -259,6 +259,8 @@ def test_a_rule_names_its_operands_in_the_order_of_its_function():
         tg.rule(lambda a, b: a - b, b=lambda g: -g, a=lambda g: g)
     with pytest.raises(TypeError, match="a derivative for each operand"):
         tg.rule(lambda x: x)
+    with pytest.raises(TypeError, match=r"np\.hypot has 2 operand\(s\), not 1"):
+        tg.rule(np.hypot, x=lambda g, out: g * out)
     with pytest.raises(TypeError, match=r"derivative by x takes arrays first.*axis, x"):
         tg.rule(lambda x, axis: x, x=lambda g, axis, x: g * x)
 

@@ -142,11 +142,12 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
     saved: list[Any] = [None] * (len(arrays) + 1)
     for j in rule.wanted(parents):
         saved[j] = out if j == len(arrays) else arrays[j]
-    versions, values = [], (*operands, face._of(out, None))
+    versions = []
     for j, leaf in enumerate([*[n and n.owner for n in sources], owner]):
         if leaf and saved[j] is not None:
             versions.append((leaf, leaf.version))
-        elif isinstance(saved[j], np.ndarray) and not isinstance(values[j], Traced):
+        elif (isinstance(saved[j], np.ndarray) and saved[j] is not out
+              and not isinstance(operands[j], Traced)):
             saved[j] = saved[j].copy()  # the caller's array, which the caller may change
     meta = {k: v.copy() if isinstance(v, list | np.ndarray) else v for k, v in meta.items()}
     return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))

@@ -129,6 +129,8 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     if set(own) == set(derivatives) and own != list(derivatives):
         raise TypeError(f"rule() was given {', '.join(derivatives)}; the function takes them in "
                         f"this order: {', '.join(own)}")
+    if isinstance(fn, np.ufunc) and fn.nin != len(derivatives):
+        raise TypeError(f"np.{fn.__name__} has {fn.nin} operand(s), not {len(derivatives)}")
     known = ufunc and fn is not np.matmul
     spec = Rule(fn, derivatives, known if elementwise is None else elementwise)
 
