@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_no_file_and_exits_130(environment, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "stopped: no file was written"
+    assert err.splitlines()[-1] == "stopped; files are written whole or not at all"
     assert "Traceback" not in err
     assert os.listdir(tmp_path) == []
 

@@ -59,6 +59,23 @@ def test_a_list_of_strings_is_refused_with_the_fix():
         sentences_of(["to be", "or not"])
 
 
+def test_strings_and_iterators_are_found_wherever_they_stand():
+    with pytest.raises(TypeError, match="holds the string 'hello'"):
+        sentences_of([["a", "b"], "hello"])
+    with pytest.raises(TypeError, match="holds an iterator"):
+        sentences_of([["a"], iter(["b"])])
+
+
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
+    (tmp_path / "text").write_text("a b", encoding="utf-8-sig")
+    assert list(sentences_of(tmp_path / "text")) == [["a", "b"]]
+
+
+def test_a_text_in_place_of_a_path_is_told():
+    with pytest.raises(FileNotFoundError, match="no corpus at the quick"):
+        sentences_of("the quick brown fox\n" * 500)
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"no corpus at .*nowhere.txt"):
         sentences_of("nowhere.txt")

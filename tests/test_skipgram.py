@@ -33,6 +33,26 @@ def test_words_that_stand_together_become_neighbours(settings):
     assert model.losses[-1] < model.losses[0]
 
 
+def test_a_stretch_of_text_without_a_pair_is_passed_over():
+    lone = [list("abcd")] * 256 + [["a"]]  # 1025 words: the last one is a step of its own
+    model = SkipGram(min_count=1, sample=0, epochs=1, vector_size=4).fit(lone, progress=False)
+    assert np.isfinite(model.wv.vectors).all()
+
+
+def test_a_failed_fit_leaves_the_model_as_it_was():
+    model = SkipGram(vector_size=4, min_count=1, loss="softmax").fit([["a", "b"]], progress=False)
+    with pytest.raises(ValueError, match="no two words"):
+        model.fit([["y"], ["x"]])
+    assert model.wv.words == ["a", "b"]
+
+
+def test_settings_may_be_numpys_numbers():
+    text = [["a", "b", "c"]] * 9
+    a, b = (SkipGram(min_count=1, sample=0, window=w, lr=r, ns_exponent=e).fit(text, progress=False)
+            for w, r, e in ((5, 0.5, -1.0), (np.uint8(5), np.float32(0.5), np.int64(-1))))
+    np.testing.assert_array_equal(a.wv.vectors, b.wv.vectors)
+
+
 def test_e1_falls_and_losses_report_it():
     model = SkipGram(vector_size=8, min_count=1, loss="softmax", epochs=6)
     text = language(1)

@@ -12,6 +12,11 @@ from tinygrad_w2v.word2vec import FormatError, WordVectors
 from tinygrad_w2v.word2vec.formats import check_writable, read_safetensors, write_safetensors
 
 
+def header(**entries):
+    text = json.dumps(entries).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
 @pytest.fixture
 def wv():
     rng = np.random.default_rng(1)
@@ -75,6 +80,56 @@ def test_vectors_of_length_0_are_similar_to_nothing():
     assert wv.most_similar("b") == [("a", 0.0)]
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.float16, np.float32])
+def test_similarity_is_a_cosine_for_vectors_of_any_type(dtype):
+    big = 1e20 if dtype == np.float32 else 100
+    wv = WordVectors(["a", "b"], np.array([[big, big], [big, 0]], dtype))
+    assert wv.similarity("a", "b") == pytest.approx(0.5**0.5, rel=1e-6)
+
+
+def test_a_vector_that_is_no_number_is_no_answer():
+    wv = WordVectors(list("abc"), np.array([[1.0, 0], [np.nan, 1], [1, 0.1]]))
+    assert [w for w, _ in wv.most_similar("a", topn=3)] == ["c"]
+
+
+def test_saving_keeps_permissions_and_links(wv, tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    wv.save(real)
+    real.chmod(0o600)
+    link.symlink_to(real)
+    real.write_bytes(b"")
+    wv.save(link)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert WordVectors.load(real).words == wv.words
+
+
+def test_types_that_cannot_be_saved_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"vectors: arrays of float32.* not of float16"):
+        WordVectors(["a"], np.ones((1, 2), np.float16)).save(tmp_path / "v")
+
+
+F = {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}
+WORDS = {"words": '["a", "b"]'}
+
+
+@pytest.mark.parametrize("entries", [
+    {"vectors": {**F, "dtype": ["F32"]}},
+    {"vectors": {**F, "shape": [0, 10**30], "data_offsets": [0, 0]}},
+    {"vectors": {**F, "shape": [1] * 100 + [2]}},
+    {"vectors": F, "__metadata__": {"words": "[" * 200000}},
+    {"vectors": F, "__metadata__": {"words": "[1, 2]"}},
+    {"vectors": F, "__metadata__": {"words": '{"a": 1, "b": 2}'}},
+    {"vectors": F, "counts": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}},
+    {"vectors": {**F, "shape": [2], "data_offsets": [0, 8]}},
+    {"vectors": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}},
+])
+def test_a_file_with_false_contents_is_refused(tmp_path, entries):
+    (tmp_path / "v").write_bytes(header(**{"__metadata__": WORDS, **entries}) + bytes(8))
+    with pytest.raises(FormatError):
+        WordVectors.load(tmp_path / "v")
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda wv: wv.most_similar([]), "a word or a vector"),
     (lambda wv: wv.most_similar(np.ones(3)), r"shape \(3,\), these \(5,\)"),
@@ -126,11 +181,6 @@ def test_a_saved_file_has_the_usual_permissions(wv, tmp_path):
     wv.save(tmp_path / "v")
     (tmp_path / "plain").write_bytes(b"")
     assert (tmp_path / "v").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def header(**entries):
-    text = json.dumps(entries).encode()
-    return struct.pack("<Q", len(text)) + text
 
 
 @pytest.mark.parametrize(("content", "message"), [

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, as in `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("\nstopped: no file was written", file=sys.stderr)
+        print("\nstopped; files are written whole or not at all", file=sys.stderr)
         return 130
     except (OSError, ValueError, FloatingPointError) as error:
         print(f"tinygrad-w2v: {error}", file=sys.stderr)

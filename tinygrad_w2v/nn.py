@@ -284,7 +284,7 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
     """Mean over all elements of −t log σ(z) − (1 − t) log σ(−z), for logits z and targets t.
 
     `targets` are probabilities of "yes" in [0, 1] (ValueError): 0, 1, booleans, or in between.
-    Shapes must be equal (ValueError). As −log σ(z) = softplus(−z), it is finite for z of any size.
+    Shapes must be equal (ValueError). As −log σ(z) = softplus(−z), it is finite for any finite z.
     ∂L/∂z is (σ(z) − t) / size.
 
     >>> logits = Tensor([0.0, 1000.0], requires_grad=True)
@@ -298,7 +298,7 @@ def binary_cross_entropy(logits: Any, targets: Any) -> Any:
     if not np.all((_values(t) >= 0) & (_values(t) <= 1)):
         raise ValueError(f"binary_cross_entropy(): targets from {np.min(_values(t)):.6g} to "
                          f"{np.max(_values(t)):.6g}, but they are probabilities, 0 to 1")
-    return np.mean(t * softplus(-logits) + (1 - t) * softplus(logits))
+    return np.mean(t * softplus(np.negative(logits)) + (1 - t) * softplus(logits))
 
 
 def _check_shapes(name: str, what: str, given: Any, target: Any) -> None:

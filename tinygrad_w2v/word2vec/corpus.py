@@ -83,25 +83,31 @@ class Corpus:
 def sentences_of(source: Source) -> Iterable[Sequence[str]]:
     """Give the sentences of a corpus, as something that can be read more than once.
 
-    `source` is a path (a sentence a line, words separated by white space, UTF-8; .gz, .bz2 and .xz
-    are unpacked), or an iterable of token lists (an iterator is read into memory, since a second
-    pass over it would find nothing).
+    `source` is a path (a sentence a line, words separated by white space, UTF-8 with what is no
+    UTF-8 replaced by U+FFFD; .gz, .bz2 and .xz are unpacked), or an iterable of token lists (an
+    iterator is read into memory, since a second pass over it would find nothing).
 
     >>> list(sentences_of([["to", "be"], ["or"]]))
     [['to', 'be'], ['or']]
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if not path.is_file():
-            raise FileNotFoundError(f"no corpus at {path}: give a text file, a sentence a line, or "
-                                    "an iterable of token lists")
+        try:
+            found = path.is_file()
+        except (OSError, ValueError):  # a text in place of a path is too long for one
+            found = False
+        if not found:
+            raise FileNotFoundError(f"no corpus at {str(path)[:80]}: give a text file, a sentence "
+                                    "a line, or an iterable of token lists")
         return TextFile(path)
     sentences = list(source) if isinstance(source, Iterator) else source
     for sentence in sentences:
         if isinstance(sentence, str):
             raise TypeError(f"a corpus is an iterable of token lists, but it holds the string "
                             f"{sentence[:40]!r}: split it into words, e.g. text.split()")
-        break
+        if isinstance(sentence, Iterator):
+            raise TypeError("a corpus is read twice, but it holds an iterator, which is used up "
+                            "by the first time: give lists of tokens")
     return sentences
 
 
@@ -112,7 +118,7 @@ class TextFile:
         self.path = path
 
     def __iter__(self) -> Iterator[list[str]]:
-        opener: Any = OPENERS.get(self.path.suffix, open)
-        with opener(self.path, "rt", encoding="utf-8", errors="replace") as lines:
+        opener: Any = OPENERS.get(self.path.suffix.lower(), open)
+        with opener(self.path, "rt", encoding="utf-8-sig", errors="replace") as lines:
             for line in lines:
                 yield line.split()

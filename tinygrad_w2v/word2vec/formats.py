@@ -12,6 +12,7 @@ import os
 import struct
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ class FormatError(ValueError):
 
 def write_atomically(path: Path, *content: bytes) -> None:
     """Write a file whole or not at all: to a new file beside it, which then takes its name."""
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(content)
-        os.chmod(beside, 0o666 & ~_umask())  # mkstemp's file is for its owner's eyes only
+        # mkstemp's file is for its owner's eyes only: give it what the old one had, or the usual.
+        os.chmod(beside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -63,8 +66,15 @@ def _umask() -> int:
 
 
 def write_safetensors(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> None:
-    """Write named arrays, and texts about them, to a safetensors file."""
+    """Write named arrays, and texts about them, to a safetensors file.
+
+    ValueError for arrays of another type than float32, float64 and int64.
+    """
     names = {np.dtype(code): name for name, code in DTYPES.items()}
+    for name, array in arrays.items():
+        if array.dtype.newbyteorder("<") not in names:
+            raise ValueError(f"{name}: arrays of float32, float64 and int64 can be saved, not of "
+                             f"{array.dtype}; convert it, as by astype(np.float32)")
     header: dict[str, Any] = {"__metadata__": metadata}
     parts, start = [], 0
     for name, array in arrays.items():
@@ -98,6 +108,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise FormatError(f"{path}: the safetensors header is damaged: {error!r}") from error
         arrays, body = {}, size - 8 - n
+        ends = sorted(place.data_offsets for place in places if place.fits(body))
+        if any(b != 0 for b, _ in ends[:1]) or any(a[1] != b[0] for a, b in pairwise(ends)) or (
+                len(ends) == len(places) and body != (ends[-1][1] if ends else 0)):
+            raise FormatError(f"{path}: the arrays overlap, or there are gaps between them")
         for place in places:
             if not place.fits(body):
                 raise FormatError(f"{path}: {place} is not true of a file with {body} bytes after "
@@ -121,9 +135,11 @@ class Place:
     def fits(self, body: int) -> bool:
         """Whether the array can lie where it is said to, in `body` bytes."""
         lists = isinstance(self.shape, list) and isinstance(self.data_offsets, list)
-        if not lists or len(self.data_offsets) != 2 or self.dtype not in DTYPES:
+        if not lists or len(self.data_offsets) != 2 or str(self.dtype) not in DTYPES:
             return False
         if not all(type(x) is int and x >= 0 for x in self.shape + self.data_offsets):
             return False
         begin, end = self.data_offsets
-        return end <= body and end - begin == math.prod(self.shape) * int(DTYPES[self.dtype][-1])
+        size = math.prod(self.shape) * int(DTYPES[self.dtype][-1])
+        sane = len(self.shape) <= 8 and max(self.shape, default=0) < 1 << 40
+        return sane and end <= body and end - begin == size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ from .vectors import WordVectors
 BATCH = 1024  # positions in a step of negative sampling
 EPOCHS = {"softmax": 10, "negative": 5}
 RATES = {"softmax": 1.0, "negative": 0.25}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers, too
 
 
 class SkipGram:
@@ -79,17 +84,18 @@ class SkipGram:
                                    ("seed", seed, 0)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is a whole number from {least} up, not {value!r}")
-        if lr is not None and not (isinstance(lr, float | int) and 0 < lr < np.inf):
+        if lr is not None and not (_is_number(lr) and 0 < lr < np.inf):
             raise ValueError(f"lr is a number above 0, not {lr!r}")
-        if not (isinstance(sample, float | int) and 0 <= sample < np.inf):
+        if not (_is_number(sample) and 0 <= sample < np.inf):
             raise ValueError(f"sample is a share of the text, or 0, not {sample!r}")
-        if not (isinstance(ns_exponent, float | int) and np.isfinite(ns_exponent)):
+        if not (_is_number(ns_exponent) and np.isfinite(ns_exponent)):
             raise ValueError(f"ns_exponent is a number, such as 0.75, not {ns_exponent!r}")
-        self.vector_size, self.window, self.min_count = vector_size, window, min_count
-        self.loss, self.negative, self.sample = loss, negative, sample
-        self.ns_exponent, self.shrink_windows, self.seed = ns_exponent, shrink_windows, seed
-        self.epochs = EPOCHS[loss] if epochs is None else epochs
-        self.lr = RATES[loss] if lr is None else lr
+        self.vector_size, self.window = int(vector_size), int(window)
+        self.min_count = int(min_count)
+        self.loss, self.negative, self.sample = loss, int(negative), float(sample)
+        self.ns_exponent, self.shrink_windows = float(ns_exponent), shrink_windows
+        self.epochs = EPOCHS[loss] if epochs is None else int(epochs)
+        self.lr, self.seed = float(RATES[loss] if lr is None else lr), int(seed)
         self.with_bias = bias and loss == "softmax"
         self.losses: list[float] = []
 
@@ -112,18 +118,19 @@ class SkipGram:
                 shown.finish("E1" if self.loss == "softmax" else "loss", self.losses[-1])
         return self
 
-    def start(self, corpus: Source) -> SkipGram:
+    def start(self, source: Source) -> SkipGram:
         """Read the corpus, build the vocabulary, and put V and U at their random start."""
-        sentences = sentences_of(corpus)
-        self.vocabulary = Vocabulary.build(sentences, self.min_count)
-        if not len(self.vocabulary):
+        sentences = sentences_of(source)
+        vocabulary = Vocabulary.build(sentences, self.min_count)
+        if not len(vocabulary):
             raise ValueError(f"no word of the corpus occurs {self.min_count} times "
-                             f"({self.vocabulary.dropped} occur less): lower min_count, or give "
-                             "more text")
-        self.corpus = Corpus.encode(sentences, self.vocabulary)
-        if not np.any(self.corpus.sentence[1:] == self.corpus.sentence[:-1]):
+                             f"({vocabulary.dropped} occur less): lower min_count, or give more "
+                             "text")
+        corpus = Corpus.encode(sentences, vocabulary)
+        if not np.any(corpus.sentence[1:] == corpus.sentence[:-1]):
             raise ValueError("no two words of the corpus stand in one sentence: there is nothing "
                              "to learn from")
+        self.vocabulary, self.corpus = vocabulary, corpus
         self._rng, self.losses = np.random.default_rng(self.seed), []
         n, d = len(self.vocabulary), self.vector_size
         if self.loss == "softmax":
@@ -175,9 +182,11 @@ class SkipGram:
     def _negative_pass(self, epoch: int, shown: Progress) -> float:
         """One pass of negative sampling; gives the mean loss of a pair."""
         counts = self.vocabulary.counts
-        power = np.cumsum(counts**self.ns_exponent)
+        power = np.cumsum((counts / counts.max()) ** self.ns_exponent)
         total, pairs = 0.0, 0
         for end, centre, outside in self._pairs():
+            if not len(centre):
+                continue
             draws = self._rng.random((len(centre), self.negative)) * power[-1]
             noise = np.searchsorted(power, draws, side="right")
             total += self._backward(negative_loss(self.V, self.U, centre, outside, noise), epoch)

@@ -115,7 +115,7 @@ def negative_loss(V: Tensor, U: Tensor, centre: Array, outside: Array, noise: Ar
     It replaces the sum over all words in E2 by k words x drawn at random for each pair (c, o).
     `centre`, `outside` (pairs,) and `noise` (pairs, k) are word ids.
     """
-    v = take(V, centre).reshape(len(centre), 1, -1)
+    v = take(V, centre[:, None])
     drawn = (v * take(U, noise)).sum(axis=2)
     together = (v * take(U, outside[:, None])).sum(axis=2)
     loss: Tensor = -log_sigmoid(together).sum() - log_sigmoid(-drawn).sum()

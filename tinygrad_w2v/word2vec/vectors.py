@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,18 @@ class WordVectors:
         if self.vectors.ndim != 2 or len(self.words) != len(self.vectors):
             raise ValueError(f"{len(self.words)} words need {len(self.words)} rows of vectors, not "
                              f"an array of shape {self.vectors.shape}")
+        if not all(isinstance(word, str) for word in self.words):
+            raise ValueError("words must be strings")
+        if counts is not None and np.shape(counts) != (len(self.words),):
+            raise ValueError(f"{len(self.words)} words need as many counts, not an array of shape "
+                             f"{np.shape(counts)}")
         self.index = {word: i for i, word in enumerate(self.words)}
         if len(self.index) < len(self.words):
             twice = next(w for i, w in enumerate(self.words) if self.index[w] != i)
             raise ValueError(f"the word {twice!r} stands in the list more than once")
-        length = np.sqrt(np.square(self.vectors).sum(axis=1, keepdims=True))
-        self._unit = self.vectors / np.where(length == 0, 1, length)
+        length = np.sqrt(np.square(self.vectors, dtype=float).sum(axis=1, keepdims=True))
+        kind = np.float32 if self.vectors.dtype == np.float32 else float
+        self._unit = (self.vectors / np.where(length == 0, 1, length)).astype(kind)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -87,10 +94,12 @@ class WordVectors:
                 raise ValueError(f"a query vector has shape {vector.shape}, these {total.shape}")
             total += weight * vector / (1 if isinstance(query, str) else _length(vector))
         cosine = self._unit @ (total / _length(total))
-        cosine[asked] = -np.inf
-        topn = min(topn, len(self) - len(set(asked)))
-        best = np.argpartition(-cosine, topn)[:topn] if topn < len(self) else np.arange(len(self))
-        best = best[np.lexsort((best, -cosine[best]))]
+        others = np.setdiff1d(np.flatnonzero(np.isfinite(cosine)), asked)
+        distance = -cosine[others]
+        if topn < len(others):
+            nearest = np.argpartition(distance, topn)[:topn]
+            others, distance = others[nearest], distance[nearest]
+        best = others[np.lexsort((others, distance))]
         return [(self.words[i], float(cosine[i])) for i in best]
 
     def analogy(self, a: str, b: str, c: str, topn: int = 10) -> list[tuple[str, float]]:
@@ -99,7 +108,7 @@ class WordVectors:
 
     def doesnt_match(self, words: Sequence[str]) -> str:
         """The one of `words` that is farthest from their mean."""
-        if not words:
+        if not len(words):
             raise ValueError("doesnt_match() needs words to choose from")
         unit = self._unit[[self._row(word) for word in words]]
         return words[int(np.argmin(unit @ unit.mean(axis=0)))]
@@ -118,8 +127,10 @@ class WordVectors:
         arrays, metadata = read_safetensors(Path(path))
         try:
             words = json.loads(metadata["words"])
+            if not isinstance(words, list):
+                raise TypeError("its words are no list")
             return cls(words, arrays["vectors"], arrays.get("counts"))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise FormatError(f"{path}: a safetensors file, but not of word vectors: "
                               f"{error}") from error
 
@@ -127,7 +138,7 @@ class WordVectors:
 def _queries(given: Any, sign: float) -> list[tuple[Any, float]]:
     """The (word or vector, weight) pairs that a caller may give in many ways."""
     vector = isinstance(given, np.ndarray) and given.ndim == 1
-    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], int | float)
+    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)
     queries = [given] if isinstance(given, str) or vector or pair else given
     return [(q[0], sign * q[1]) if isinstance(q, tuple) else (q, sign) for q in queries]
 
