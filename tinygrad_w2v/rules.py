@@ -201,20 +201,23 @@ clip = rule(np.clip, elementwise=True,  # at a bound: 1
 # ── activations, in forms that neither overflow nor lose digits ───────────────────────────────────
 
 
+def _minus_abs(x: Any) -> Any:
+    return np.minimum(x, -1.0 * x)  # −|x|, in a form that holds for complex x
+
+
 def _sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(−x))``, elementwise. Its slope σ(x) σ(−x) → 0 for large |x| (E8)."""
-    tail = np.exp(np.where(x > 0, -1.0 * x, x))  # exp(−|x|), in a form that holds for complex x
-    return np.where(x > 0, 1, tail) / (1 + tail)
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(_minus_abs(x)))
 
 
 def _softplus(x: Any) -> Any:
     """``log(1 + exp(x))``, elementwise. Its slope is the sigmoid."""
-    return np.where(x > 0, x, 0) + np.log1p(np.exp(np.where(x > 0, -1.0 * x, x)))
+    return np.maximum(x, 0) + np.log1p(np.exp(_minus_abs(x)))
 
 
 def _log_sigmoid(x: Any) -> Any:
     """``log(1 / (1 + exp(−x)))``, elementwise: finite where the log of a sigmoid is not."""
-    return -_softplus(-1.0 * x)
+    return np.minimum(x, 0) - np.log1p(np.exp(_minus_abs(x)))
 
 
 def _relu(x: Any) -> Any:
@@ -346,6 +349,13 @@ def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     return np.swapaxes(x, -1, -2) @ g
 
 
+def _matmul_t(x: Any, y: Any) -> Any:
+    """``x @ yᵀ``: each row of x (…, i, d) times each row of y (…, j, d), as u_oᵀ v_c in E1."""
+    if np.ndim(x) < 2 or np.ndim(y) < 2:
+        raise ValueError("both need two axes or more: (…, i, d) and (…, j, d)")
+    return x @ np.swapaxes(y, -1, -2)
+
+
 def _einsum(*operands: Any, subscripts: str) -> Any:
     return np.einsum(subscripts, *operands)
 
@@ -369,6 +379,7 @@ def _einsum_each(g: Any, *operands: Any, i: int, each_shape: Any, subscripts: st
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 matmul = rule(np.matmul, x=_matmul_x, y=_matmul_y)
+matmul_t = rule(_matmul_t, x=lambda g, y: g @ y, y=lambda g, x: np.swapaxes(g, -1, -2) @ x)
 einsum = rule(_einsum, each=_einsum_each)
 
 # ── shape: what moved one way moves back ──────────────────────────────────────────────────────────

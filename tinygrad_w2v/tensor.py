@@ -155,20 +155,19 @@ class Tensor(Traced, NDArrayOperatorsMixin):
     negative, power, maximum, minimum = rules.negative, rules.power, rules.maximum, rules.minimum
     abs, sqrt, square, reciprocal = rules.abs, rules.sqrt, rules.square, rules.reciprocal
     exp, expm1, log, log1p, log2 = rules.exp, rules.expm1, rules.log, rules.log1p, rules.log2
-    log10, logaddexp, clip = rules.log10, rules.logaddexp, derived.clip
-    sin, cos, tan, sinh, cosh, tanh = (
-        rules.sin, rules.cos, rules.tan, rules.sinh, rules.cosh, rules.tanh)
+    log10, logaddexp, log_sigmoid = rules.log10, rules.logaddexp, rules.log_sigmoid
+    sin, cos, tan, sinh = rules.sin, rules.cos, rules.tan, rules.sinh
     arcsin, arccos, arctan = rules.arcsin, rules.arccos, rules.arctan
-    relu, leaky_relu, sigmoid = rules.relu, rules.leaky_relu, rules.sigmoid
-    log_sigmoid, softplus = rules.log_sigmoid, rules.softplus
-    softmax, log_softmax, logsumexp = rules.softmax, rules.log_softmax, rules.logsumexp
+    cosh, tanh, sigmoid, softplus = rules.cosh, rules.tanh, rules.sigmoid, rules.softplus
+    relu, leaky_relu, softmax = rules.relu, rules.leaky_relu, rules.softmax
+    log_softmax, logsumexp = rules.log_softmax, rules.logsumexp
     sum, mean, max, min, prod = rules.sum, rules.mean, rules.max, rules.min, derived.prod
-    var, std, norm = rules.var, rules.std, derived.norm
-    cumsum, cumprod = rules.cumsum, derived.cumprod
-    matmul, dot, outer, tensordot = rules.matmul, derived.dot, derived.outer, derived.tensordot
+    var, std, norm, cumsum = rules.var, rules.std, derived.norm, rules.cumsum
+    cumprod, matmul, matmul_t = derived.cumprod, rules.matmul, rules.matmul_t
+    dot, outer, tensordot = derived.dot, derived.outer, derived.tensordot
     ravel, swapaxes, moveaxis = derived.ravel, rules.swapaxes, rules.moveaxis
     expand_dims, squeeze, broadcast_to = rules.expand_dims, rules.squeeze, rules.broadcast_to
-    flip, roll, pad, split = rules.flip, rules.roll, derived.pad, derived.split
+    flip, roll, pad, split, clip = rules.flip, rules.roll, derived.pad, derived.split, derived.clip
     astype, take, scatter, __getitem__ = rules.astype, derived.take, derived.scatter, derived.index
 
     def reshape(self, *shape: Any) -> Tensor:

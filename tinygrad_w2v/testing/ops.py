@@ -79,6 +79,8 @@ SCATTER = [
     c((3,), ids=AT([2, 0, 2]), shape=4), c((3, 2), ids=AT([1, 1, -1]), shape=(4, 2)),
     c((2, 2, 3), ids=AT([[0, 3], [3, 3]]), shape=4), c((2, 3), ids=[1, 1, 0], shape=(2, 4), axis=1),
     c((0, 3), ids=AT([], int), shape=(2, 3))]
+TRANSPOSED = [c((2, 3), (4, 3)), c((1, 3), (1, 3)), c((2, 3), (0, 3)), c((5, 2, 3), (5, 4, 3)),
+              c((5, 2, 3), (4, 3)), c((2, 3), (5, 4, 3)), c((5, 1, 2, 3), (3, 4, 3))]
 EINSUM = [
     c((2, 3), (3, 4), subscripts="ij,jk->ik"), c((2, 3), subscripts="ij->ji"),
     c((3, 3), subscripts="ii->i"), c((3, 3), subscripts="ii"), c((2, 3), subscripts="ij->j"),
@@ -236,6 +238,7 @@ OPS: tuple[OpSpec, ...] = (
     row("cumprod", ALONG),
 
     row("matmul", MATMUL + STACKS),
+    row("matmul_t", TRANSPOSED, value=lambda x, y: np.einsum("...id,...jd->...ij", x, y)),
     row("dot", [*MATMUL, c((), (3,)), c((2, 3), ()), c((5, 2, 3), (3,)), c((5, 2, 3), (4, 3, 2)),
                 c((3,), (4, 3, 2))]),
     row("outer", [c((3,), (4,)), c((2, 3), (2,)), c((), (3,)), c((0,), (3,)), c((3,), (3,))]),
