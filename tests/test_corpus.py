@@ -2,12 +2,50 @@
 
 import bz2
 import gzip
+import io
 import lzma
+import os
+import random
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import example, given, strategies as st
 
-from tinygrad_w2v.word2vec.corpus import Corpus, Vocabulary, sentences_of
+from tinygrad_w2v.word2vec import corpus as module
+from tinygrad_w2v.word2vec.corpus import Corpus, TextFiles, Vocabulary, sentences_of
+
+PACKERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+
+
+def words_of(corpus):
+    """The sentences of a corpus as words."""
+    return [[corpus.vocabulary.words[i] for i in corpus.ids[start:stop]]
+            for start, stop in pairwise(corpus.starts)]
+
+
+def without_rare(sentences, min_count):
+    counts = Counter(word for sentence in sentences for word in sentence)
+    kept = [[word for word in s if counts[word] >= min_count] for s in sentences]
+    return [sentence for sentence in kept if sentence], counts
+
+
+def lines_of(path):
+    """What Python's own iteration over the lines of a file gives."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return [line.split() for line in file]
+
+
+@pytest.fixture(scope="module")
+def a_file(tmp_path_factory):
+    return tmp_path_factory.mktemp("corpus") / "text"
+
+
+# ── vocabulary ──
 
 
 def test_words_are_ordered_by_count_then_alphabet():
@@ -17,28 +55,142 @@ def test_words_are_ordered_by_count_then_alphabet():
 
 
 def test_seldom_words_are_dropped_and_counted():
-    vocabulary = Vocabulary.build([list("aaab"), list("bc")], min_count=2)
-    assert vocabulary.words == ["a", "b"]
-    assert vocabulary.counts.tolist() == [3, 2]
-    assert vocabulary.dropped == 1
+    vocabulary = Vocabulary.build([list("aaab"), list("bcdd")], min_count=2)
+    assert vocabulary.words == ["a", "b", "d"]
+    assert vocabulary.counts.tolist() == [3, 2, 2]
+    assert vocabulary.dropped == {"c": 1}
     assert "a" in vocabulary
     assert "c" not in vocabulary
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"))), st.integers(1, 4))
+def test_a_vocabulary_is_the_same_counted_alone_or_while_encoding(sentences, min_count):
+    alone = Vocabulary.build(sentences, min_count)
+    with_c = Corpus.read([*sentences, ["c"]], min_count).vocabulary
+    again = Vocabulary.build([*sentences, ["c"]], min_count)
+    assert (with_c.words, with_c.counts.tolist(), with_c.dropped) == (
+        again.words, again.counts.tolist(), again.dropped)
+    assert alone.counts.sum() + sum(alone.dropped.values()) == sum(map(len, sentences))
+
+
+def test_words_of_numpy_become_plain_strings():
+    vocabulary = Corpus.read(np.array([["a", "b"], ["b", "b"]]), 2).vocabulary
+    assert [type(word) for word in [*vocabulary.words, *vocabulary.dropped]] == [str, str]
+    assert vocabulary.words == ["b"]
+
+
+# ── one pass ──
+
+
+texts = st.text("abbé漢𝄞   \n\n\r\t\v\f\x1c\x1e\x85\xa0\u2028\u3000\x00", max_size=80)
+
+
+@given(st.one_of(texts.map(str.encode), st.binary(max_size=80)), st.integers(1, 50),
+       st.integers(1, 3))
+@example(b"a\r\nb\rc\n\nd", 2, 1)
+@example("é é".encode()[:-1], 1, 1)  # the last character is cut
+@example(b"\xef\xbb\xbfa\xef\xbb\xbf a", 1, 1)  # a byte order mark, and one that is none
+@example(b"a" * 50, 3, 1)
+def test_a_file_is_its_lines_without_the_rare_words_whatever_the_block_size(
+    a_file, text, block, min_count
+):
+    a_file.write_bytes(text + b"\nword " * 3)
+    expected, counts = without_rare(lines_of(a_file), min_count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        corpus = Corpus.read(a_file, min_count)
+        encoded = Corpus.encode(a_file, corpus.vocabulary)
+    assert words_of(corpus) == expected
+    assert words_of(encoded) == expected
+    assert corpus.vocabulary.dropped == {w: n for w, n in counts.items() if n < min_count}
+    assert dict(zip(corpus.vocabulary.words, corpus.vocabulary.counts, strict=True)) == {
+        word: n for word, n in counts.items() if n >= min_count}
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "ç", "two words", ""]))), st.integers(1, 9),
+       st.integers(1, 3), st.booleans())
+def test_sentences_are_themselves_without_the_rare_words_whatever_the_block_size(
+    sentences, block, min_count, lazy
+):
+    sentences = [*sentences, ["a"]]
+    source = (iter(sentence) for sentence in sentences) if lazy else sentences
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        corpus = Corpus.read(source, min_count)
+    assert words_of(corpus) == without_rare(sentences, min_count)[0]
+    assert corpus.ids.dtype == np.int32
+    assert corpus.starts.dtype == np.int64
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_what_is_cut_by_the_buffer_of_a_file_is_whole(a_file, shift):
+    text = "x" * shift + "漢\r\n" * 9000  # 5 bytes, in buffers of 8192
+    a_file.write_bytes(text.encode())
+    assert words_of(Corpus.read(a_file, 1)) == [[word] for word in text.split()]
 
 
 def test_unknown_words_are_left_out_before_windows_are_cut():
     vocabulary = Vocabulary(["a", "b"], [2, 2])
     corpus = Corpus.encode([list("axxb"), [], list("xx"), list("ba")], vocabulary)
     assert corpus.ids.tolist() == [0, 1, 1, 0]
-    assert corpus.sentence.tolist() == [0, 0, 3, 3]
-    assert corpus.ids.dtype == np.int32
+    assert corpus.starts.tolist() == [0, 2, 4]  # what has no known word is no sentence
+    assert corpus.sentence.tolist() == [0, 0, 1, 1]
+    assert corpus.ids.dtype == corpus.sentence.dtype == np.int32
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_starts_are_put_in_order_and_empty_sentences_vanish(starts):
+    corpus = Corpus(np.arange(9), starts)
+    assert corpus.starts.tolist() == sorted({0, 9, *starts})
+    assert np.flatnonzero(np.diff(corpus.sentence)).tolist() == [s - 1 for s in corpus.starts[1:-1]]
+
+
+@pytest.mark.parametrize("starts", [[-1, 2], [0, 4]])
+def test_a_sentence_that_starts_outside_the_text_is_refused(starts):
+    with pytest.raises(ValueError, match=r"the text goes from 0 to 3"):
+        Corpus(np.arange(3), starts)
 
 
 def test_an_empty_corpus_is_encoded_as_nothing():
-    assert len(Corpus.encode([], Vocabulary([], []))) == 0
+    corpus = Corpus.encode([], Vocabulary([], []))
+    assert len(corpus) == len(corpus.sentence) == 0
+    assert corpus.starts.tolist() == [0]
 
 
-@pytest.mark.parametrize(("ending", "opener"), [
-    (".txt", open), (".gz", gzip.open), (".bz2", bz2.open), (".xz", lzma.open)])
+def test_ids_do_not_depend_on_the_seed_of_pythons_hashes():
+    program = ("from tinygrad_w2v.word2vec.corpus import Corpus\n"
+               "c = Corpus.read([list('the quick brown fox'), list('jumps')], 2)\n"
+               "print(c.ids, c.starts, c.vocabulary.words, c.vocabulary.dropped)")
+    out = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True,
+                          env={**os.environ, "PYTHONHASHSEED": seed}).stdout for seed in "123"}
+    assert len(out) == 1
+
+
+def test_a_line_of_any_length_takes_8_bytes_a_word(a_file):
+    count = 300_000
+    a_file.write_text("word drow " * (count // 2))
+    Corpus.read([["warm", "up"]], 1)
+    tracemalloc.start()
+    corpus = Corpus.read(a_file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert corpus.starts.tolist() == [0, count]
+    assert peak < 8 * count + 4_000_000  # one split() of the line would take 65 bytes a word
+
+
+def test_a_word_of_any_length_is_read_in_linear_time(a_file):
+    a_file.write_text("x" * 100_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", 1)
+        batches = list(TextFiles([a_file]).batches())
+    assert len(batches) < 20  # every one copies what is read of the word: it must double
+    assert [len(word) for tokens, _ in batches for word in tokens] == [100_000]
+
+
+# ── sources ──
+
+
+@pytest.mark.parametrize(("ending", "opener"), [(".txt", open), *PACKERS.items()])
 def test_a_file_is_read_a_sentence_a_line_packed_or_not(tmp_path, ending, opener):
     path = tmp_path / f"text{ending}"
     with opener(path, "wt", encoding="utf-8") as file:
@@ -46,36 +198,147 @@ def test_a_file_is_read_a_sentence_a_line_packed_or_not(tmp_path, ending, opener
     sentences = sentences_of(path)
     for _ in range(2):  # every pass reads it anew
         assert list(sentences) == [["to", "be", "or"], [], ["nicht", "zu", "wörtlich"]]
-    assert list(sentences_of(str(path))) == list(sentences)
+    for source in (path, str(path), sentences):
+        assert words_of(Corpus.read(source, 1)) == [["to", "be", "or"], ["nicht", "zu", "wörtlich"]]
 
 
-def test_an_iterator_is_read_into_memory_not_used_up():
-    sentences = sentences_of(words for words in (["a"], ["b"]))
-    assert list(sentences) == list(sentences) == [["a"], ["b"]]
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in {"b.txt": "b one\nb two", "a/z.md": "a z", "a.txt": "\ufeffa txt", "B": "B",
+                       ".hidden": "no", "a/.git/config": "no", "a/nothing": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    with gzip.open(tmp_path / "c.gz", "wt") as file:
+        file.write("packed")
+    return tmp_path
 
 
-def test_a_list_of_strings_is_refused_with_the_fix():
-    with pytest.raises(TypeError, match=r"holds the string 'to be': split it"):
-        sentences_of(["to be", "or not"])
+def test_a_folder_is_all_its_files_in_order_but_for_hidden_ones(folder):
+    expected = [["B"], ["a", "z"], ["a", "txt"], ["b", "one"], ["b", "two"], ["packed"]]
+    assert words_of(Corpus.read(folder, 1)) == expected
+    assert words_of(Corpus.read(str(folder), 1)) == expected
+    assert [sentence for sentence in sentences_of(folder) if sentence] == expected
 
 
-def test_strings_and_iterators_are_found_wherever_they_stand():
-    with pytest.raises(TypeError, match="holds the string 'hello'"):
-        sentences_of([["a", "b"], "hello"])
-    with pytest.raises(TypeError, match="holds an iterator"):
-        sentences_of([["a"], iter(["b"])])
+def test_several_paths_are_read_in_the_order_given(folder):
+    paths = [folder / "b.txt", folder / "a", folder / "B"]
+    expected = [["b", "one"], ["b", "two"], ["a", "z"], ["B"]]
+    assert words_of(Corpus.read(paths, 1)) == expected
+    assert words_of(Corpus.read(tuple(paths), 1)) == expected
+    assert words_of(Corpus.read([str(paths[0]), paths[1], str(paths[2])], 1)) == expected
+    assert words_of(Corpus.read([str(paths[0]), str(paths[2])], 1)) == expected[:2] + expected[3:]
 
 
-def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path):
-    (tmp_path / "text").write_text("a b", encoding="utf-8-sig")
-    assert list(sentences_of(tmp_path / "text")) == [["a", "b"]]
+def test_a_folder_without_files_is_told(tmp_path):
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(FileNotFoundError, match=r"no corpus in the folder .*no files but hidden"):
+        Corpus.read(tmp_path)
 
 
-def test_a_text_in_place_of_a_path_is_told():
+@pytest.mark.parametrize("name", ["text8.zip", "wiki.TAR.gz", "books.zst"])
+def test_an_archive_is_refused_before_anything_is_read(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK")
+    for source in (tmp_path / name, tmp_path, [tmp_path]):
+        with pytest.raises(ValueError, match=rf"{name} is an archive.* give the text in it"):
+            sentences_of(source)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    for source in ("nowhere.txt", [tmp_path, tmp_path / "nowhere.txt"]):
+        (tmp_path / "text").touch()
+        with pytest.raises(FileNotFoundError, match=r"no corpus at .*nowhere.txt"):
+            Corpus.read(source)
+
+
+@pytest.mark.parametrize("text", ["the quick brown fox\n" * 500, "the quick\0brown fox"])
+def test_a_text_in_place_of_a_path_is_told(text):
     with pytest.raises(FileNotFoundError, match="no corpus at the quick"):
-        sentences_of("the quick brown fox\n" * 500)
+        Corpus.read(text)
 
 
-def test_a_missing_file_is_named():
-    with pytest.raises(FileNotFoundError, match=r"no corpus at .*nowhere.txt"):
-        sentences_of("nowhere.txt")
+@pytest.mark.parametrize("ending", PACKERS)
+@pytest.mark.parametrize("harm", ["cut", "changed", "never packed"])
+def test_a_damaged_file_is_named_with_the_reason(tmp_path, ending, harm):
+    path = tmp_path / f"text{ending}"
+    with PACKERS[ending](path, "wt") as file:
+        draw = random.Random(0).random
+        file.writelines(f"{draw()} {draw()}\n" for _ in range(5000))
+    packed = bytearray(path.read_bytes())
+    middle = len(packed) // 2
+    if harm == "changed":
+        packed[middle : middle + 100] = bytes(100)
+    path.write_bytes({"cut": packed[:middle], "changed": packed, "never packed": b"to be"}[harm])
+    vocabulary = Vocabulary(["a"], [1])
+    for use in (Corpus.read, lambda path: Corpus.encode(path, vocabulary),
+                lambda path: list(sentences_of(path))):
+        with pytest.raises(ValueError, match=rf"{ending} cannot be unpacked.* damaged: \w") as e:
+            use(path)
+        assert e.value.__cause__ is not None
+
+
+def test_an_error_of_the_disk_is_not_taken_for_a_damaged_text(a_file, monkeypatch):
+    class Broken(io.StringIO):
+        def read(self, size):
+            raise OSError(5, "Input/output error")
+
+    a_file.touch()
+    monkeypatch.setattr(module, "open", lambda *_, **__: Broken(), raising=False)
+    with pytest.raises(OSError, match="Input/output error"):
+        Corpus.read(a_file)
+
+
+# ── what is no corpus ──
+
+
+def test_a_list_of_strings_is_refused_with_the_fix_for_either_meaning(folder):
+    with pytest.raises(TypeError, match=r"holds the string 'to be': split it.*no such file"):
+        Corpus.read(["to be", "or not"])
+    with pytest.raises(TypeError, match=r"holds the string '.*nowhere': .*no such file"):
+        Corpus.read([str(folder / "B"), str(folder / "nowhere")])
+
+
+@pytest.mark.parametrize(("strange", "what"), [
+    ("hello", "the string 'hello'"), (3, "the int '3'"), (None, "the NoneType 'None'")])
+def test_what_is_no_sentence_is_found_wherever_it_stands(strange, what):
+    for source in ([["a", "b"], strange], iter([["a"], strange])):
+        with pytest.raises(TypeError, match=f"its sentence 2 is {what}"):
+            Corpus.read(source)
+
+
+def test_paths_in_an_order_of_chance_are_refused(folder):
+    with pytest.raises(TypeError, match=r"sentence 1 is the (Posix|Windows)Path .*paths, sorted"):
+        Corpus.read(folder.glob("*.txt"))
+
+
+@pytest.mark.parametrize(("strange", "what"), [
+    (1, "'1', of type int"), (float("nan"), "'nan', of type float"), (b"c", "of type bytes"),
+    (["c"], "of type list")])
+def test_words_that_are_no_strings_are_told_with_their_sentence(strange, what):
+    source = [["a", "b"], [], ["c", strange, "d"]]
+    for use in (Corpus.read, Vocabulary.build, lambda s: Corpus.encode(s, Vocabulary(["a"], [1]))):
+        with pytest.raises(TypeError, match=f"sentence 3 of the corpus holds .*{what}"):
+            use(source)
+
+
+@pytest.mark.parametrize("source", [None, 3])
+def test_what_is_no_corpus_at_all_is_told(source):
+    with pytest.raises(TypeError, match="a corpus is a path, a list of paths, or an iterable of"):
+        Corpus.read(source)
+
+
+def test_a_corpus_without_words_is_told(a_file):
+    a_file.write_text(" \n\n")
+    used_up = iter([["a"]])
+    next(used_up)
+    for source in ([], [[], []], used_up, a_file):
+        with pytest.raises(ValueError, match=r"the corpus has no words: it is empty, or an iter"):
+            Corpus.read(source)
+
+
+def test_an_error_of_a_generator_passes_through():
+    def sentences():
+        yield ["a"]
+        raise RuntimeError("the server has gone")
+
+    with pytest.raises(RuntimeError, match="the server has gone"):
+        Corpus.read(sentences())
