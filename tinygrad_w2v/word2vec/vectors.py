@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import heapq
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..sparse import Array
-from .formats import FormatError, read_safetensors, write_safetensors
+from . import formats
 
 Query = str | Array | tuple[str | Array, float]
 
@@ -254,25 +253,89 @@ class WordVectors:
             yield found[best], cosine[best]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write words, vectors and counts to a safetensors file, whole or not at all."""
-        arrays = {"vectors": self.vectors}
-        if self.counts is not None:
-            arrays["counts"] = np.asarray(self.counts, np.int64)
-        write_safetensors(Path(path), arrays, {"format": "tinygrad_w2v word vectors",
-                                               "words": json.dumps(self.words)})
+        """Write all there is to a safetensors file, whole or not at all.
+
+        Any words and numbers come back to the bit, and counts, dropped words and settings with
+        them. ValueError for vectors of another type than float32 and float64.
+        """
+        formats.write_native(self._table(), Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WordVectors:
         """Read what `save` wrote; FormatError, saying where, if the file is not that."""
-        arrays, metadata = read_safetensors(Path(path))
+        return cls._of(formats.read_native(Path(path)), path)
+
+    def save_word2vec(self, path: str | os.PathLike[str], binary: bool = False,
+                      header: bool = True) -> None:
+        """Write word2vec's text or binary format, or without header GloVe's; .gz packs it.
+
+        The bytes are those that gensim writes. Text keeps float32 and float64 to the bit, binary is
+        float32. ValueError, before anything is written, for a word that such a file cannot hold
+        (empty, with white space, not UTF-8) and for vectors that are not finite.
+        """
+        formats.write_word2vec(self._table(), Path(path), binary, header)
+
+    @classmethod
+    def load_word2vec(cls, path: str | os.PathLike[str], binary: bool = False, *,
+                      header: bool | None = None, errors: str = "strict",
+                      limit: int | None = None, dtype: Any = np.float32) -> WordVectors:
+        """Read word2vec's text or binary format as any program writes it, or GloVe's; .gz unpacks.
+
+        `header`: whether a text begins with a line ``n d`` (None: if its first line is two whole
+        numbers, it does). `errors`: what Python does with words that are not UTF-8, such as
+        "replace" or "surrogateescape". `limit`: how many words to read, from the first on.
+        `dtype`: the type that holds the numbers of a text. FormatError, saying where, for a file
+        that is damaged, cut off, or anything else.
+        """
+        if binary and header is False:
+            raise ValueError("a binary file cannot be read without its header")
+        table = (formats.read_word2vec_binary(Path(path), errors, limit) if binary else
+                 formats.read_word2vec_text(Path(path), header, errors, limit, dtype))
+        return cls._of(table, path)
+
+    def save_projector(self, vectors: str | os.PathLike[str],
+                       metadata: str | os.PathLike[str] | None = None) -> None:
+        """Write two files for projector.tensorflow.org: the vectors, and words with their counts.
+
+        The words go to `metadata`, by default beside the vectors: vectors.tsv → metadata.tsv, or
+        else x.tsv → x_metadata.tsv.
+        """
+        words = None if metadata is None else Path(metadata)
+        formats.write_projector(self._table(), Path(vectors), words)
+
+    @classmethod
+    def load_projector(cls, vectors: str | os.PathLike[str],
+                       metadata: str | os.PathLike[str] | None = None) -> WordVectors:
+        """Read what `save_projector` wrote, or the like."""
+        words = None if metadata is None else Path(metadata)
+        return cls._of(formats.read_projector(Path(vectors), words), vectors)
+
+    def _table(self) -> formats.Table:
+        return formats.Table(self.words, self.vectors, self.counts, self.dropped, self.settings)
+
+    @classmethod
+    def _of(cls, table: formats.Table, path: str | os.PathLike[str]) -> WordVectors:
         try:
-            words = json.loads(metadata["words"])
-            if not isinstance(words, list):
-                raise TypeError("its words are no list")
-            return cls(words, arrays["vectors"], arrays.get("counts"))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise FormatError(f"{path}: a safetensors file, but not of word vectors: "
-                              f"{error}") from error
+            return cls(table.words, table.vectors, table.counts, dropped=table.dropped,
+                       settings=table.settings)
+        except ValueError as error:
+            raise formats.FormatError(f"{path}: these are no word vectors: {error}") from error
+
+
+def read_vectors(path: str | os.PathLike[str], format: str | None = None) -> WordVectors:
+    """Read a file of word vectors in any format of `formats`: the named one, or what it looks like.
+
+    FormatError, saying where, if it is damaged or looks like none.
+    """
+    return WordVectors._of(formats.read_table(Path(path), format), path)
+
+
+def write_vectors(wv: WordVectors, path: str | os.PathLike[str], format: str | None = None) -> None:
+    """Write word vectors in any format of `formats`: the named one, or what the name ends in.
+
+    ValueError if the name says nothing, or the format cannot hold them.
+    """
+    formats.write_table(wv._table(), Path(path), format)
 
 
 @dataclass(frozen=True)
