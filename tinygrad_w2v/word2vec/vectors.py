@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..sparse import Array
-from . import formats
+from . import evaluate, formats
+from .evaluate import SCORES
 
 Query = str | Array | tuple[str | Array, float]
 
-SCORES = 1 << 25    # bytes of cosines that are held at once
 SUGGESTED = 100_000  # words, the most frequent ones, among which near spellings are looked for
 
 
@@ -216,9 +216,7 @@ class WordVectors:
     def _nearest(self, queries: Sequence[tuple[Any, Any]], topn: int | None,
                  restrict_vocab: int | None) -> Neighbours:
         """Answer a list of (positive, negative), a block at a time."""
-        for name, number in (("topn", topn), ("restrict_vocab", restrict_vocab)):
-            if number is not None and number < 0:
-                raise ValueError(f"{name} is a number of words from 0 up, not {number}")
+        _check_numbers(topn=topn, restrict_vocab=restrict_vocab)
         table = self.unit[:restrict_vocab]
         width = len(table) if topn is None else min(topn, len(table))
         ids = np.full((len(queries), width), -1)
@@ -251,6 +249,33 @@ class WordVectors:
             cosine = (table[found] * question.direction).sum(axis=1)
             best = np.lexsort((found, -cosine))[:width]
             yield found[best], cosine[best]
+
+    def evaluate_word_pairs(self, path: str | os.PathLike[str], delimiter: str | None = "\t",
+                            restrict_vocab: int | None = 300_000, case_insensitive: bool = True,
+                            ) -> evaluate.WordPairs:
+        """Correlate cosines with people's judgements, as WordSim-353 and SimLex-999 hold them.
+
+        A line of the file is a word, a word, and a number. Gives `pearson`, `spearman`, `unknown`,
+        the share of pairs without vectors for both words, and `used`, the number of the others.
+        Only the first `restrict_vocab` words are known (None: all). See `evaluate.word_pairs`.
+        """
+        _check_numbers(restrict_vocab=restrict_vocab)
+        return evaluate.word_pairs(self.words[:restrict_vocab], self.unit[:restrict_vocab],
+                                   Path(path), delimiter, case_insensitive)
+
+    def evaluate_analogies(self, path: str | os.PathLike[str],
+                           restrict_vocab: int | None = 300_000, case_insensitive: bool = True,
+                           ) -> evaluate.Analogies:
+        """Ask the questions of an analogy file, such as word2vec's questions-words.txt.
+
+        A line of the file is four words, of which the last is to be found, or ": " and the name of
+        a section. Gives the overall `score`, the share `unknown` of questions that have a word
+        without a vector, and `sections`, each with its `name`, `correct`, `total` and `unknown`.
+        Only the first `restrict_vocab` words are known (None: all). See `evaluate.analogies`.
+        """
+        _check_numbers(restrict_vocab=restrict_vocab)
+        return evaluate.analogies(self.words[:restrict_vocab], self.unit[:restrict_vocab],
+                                  Path(path), case_insensitive)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all there is to a safetensors file, whole or not at all.
@@ -416,6 +441,12 @@ def _queries(given: Any, default: float) -> list[tuple[Any, float]]:
     pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)
     queries = [given] if isinstance(given, str) or vector or pair else given
     return [(q[0], float(q[1])) if isinstance(q, tuple) else (q, default) for q in queries]
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 0:
+            raise ValueError(f"{name} is a number of words from 0 up, not {number}")
 
 
 def _over(rows: Array, sizes: Array) -> Array:
