@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections import Counter
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -182,9 +182,9 @@ def test_a_word_of_any_length_is_read_in_linear_time(a_file):
     a_file.write_text("x" * 100_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK", 1)
-        batches = list(TextFiles([a_file]).batches())
+        batches = [list(batch) for batch in TextFiles([a_file]).batches()]
     assert len(batches) < 20  # every one copies what is read of the word: it must double
-    assert [len(word) for tokens, _ in batches for word in tokens] == [100_000]
+    assert list(chain.from_iterable(batches)) == [[]] * (len(batches) - 1) + [["x" * 100_000], []]
 
 
 # ── sources ──
@@ -298,7 +298,8 @@ def test_a_list_of_strings_is_refused_with_the_fix_for_either_meaning(folder):
 
 
 @pytest.mark.parametrize(("strange", "what"), [
-    ("hello", "the string 'hello'"), (3, "the int '3'"), (None, "the NoneType 'None'")])
+    ("hello", "the string 'hello'"), (3, "the int '3'"), (None, "the NoneType 'None'"),
+    ({"text": "to be"}, "the dict .*text"), ({"to", "be"}, "the set .*be")])
 def test_what_is_no_sentence_is_found_wherever_it_stands(strange, what):
     for source in ([["a", "b"], strange], iter([["a"], strange])):
         with pytest.raises(TypeError, match=f"its sentence 2 is {what}"):
@@ -333,6 +334,14 @@ def test_a_corpus_without_words_is_told(a_file):
     for source in ([], [[], []], used_up, a_file):
         with pytest.raises(ValueError, match=r"the corpus has no words: it is empty, or an iter"):
             Corpus.read(source)
+
+
+def test_sentences_may_be_given_by_their_number():
+    class DataSet:
+        def __getitem__(self, i):
+            return [["a"], ["b", "a"]][i]
+
+    assert words_of(Corpus.read(DataSet(), 1)) == [["a"], ["b", "a"]]
 
 
 def test_an_error_of_a_generator_passes_through():

@@ -8,7 +8,7 @@ import lzma
 import os
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain, count, islice, repeat
 from pathlib import Path
@@ -20,10 +20,10 @@ from ..sparse import Array
 
 PathLike = str | os.PathLike[str]
 Source = PathLike | Sequence[PathLike] | Iterable[Iterable[str]]
-Batch = tuple[list[str], list[int]]  # tokens, and where among them a sentence ends
-Piece = tuple[Array, Array]  # the same as numbers: ids, -1 for a word that is not known
+Batch = Iterable[list[str]]  # sentences; the last one may go on in the next batch
+Piece = tuple[Array, Array]  # ids, -1 for a word that is not known; where among them sentences end
 
-BLOCK = 1 << 15  # characters or words read at a time: what they make stays in the cache
+BLOCK = 1 << 17  # characters or words read at a time
 OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 ARCHIVES = (".zip", ".zst", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
@@ -51,8 +51,8 @@ class Vocabulary:
 
         `Corpus.read` does this and encodes the corpus in the same pass.
         """
-        tokens = chain.from_iterable(tokens for tokens, _ in _batches(source))
-        return cls.from_counts(Counter(tokens), min_count)
+        sentences = chain.from_iterable(_batches(source))
+        return cls.from_counts(Counter(chain.from_iterable(sentences)), min_count)
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int = 5) -> Vocabulary:
@@ -169,8 +169,13 @@ class Corpus:
 
 
 def _numbered(source: Source, look_up: Callable[[list[str]], Iterable[int]]) -> Iterator[Piece]:
-    for tokens, ends in _batches(source):
-        yield np.fromiter(look_up(tokens), np.int32, len(tokens)), np.array(ends, np.int64)
+    for batch in _batches(source):
+        ids: list[int] = []
+        ends: list[int] = []
+        for tokens in batch:
+            ids += look_up(tokens)
+            ends.append(len(ids))
+        yield np.array(ids, np.int32), np.array(ends[:-1], np.int64)
 
 
 def _without_unknown(ids: Array, ends: Array) -> Piece:
@@ -179,16 +184,17 @@ def _without_unknown(ids: Array, ends: Array) -> Piece:
 
 
 def _batches(source: Source) -> Iterator[Batch]:
-    """Give a corpus as batches of about `BLOCK`; a sentence may go on from one to the next."""
+    """Give a corpus as batches of about `BLOCK` words or characters."""
     sentences = sentences_of(source)
     return sentences.batches() if isinstance(sentences, TextFiles) else _in_batches(sentences)
 
 
 def _in_batches(sentences: Iterable[Iterable[str]]) -> Iterator[Batch]:
-    tokens: list[str] = []
-    ends: list[int] = []
+    batch: list[list[str]] = [[]]
+    size = 0
     for number, sentence in enumerate(sentences, 1):
-        if isinstance(sentence, str) or not isinstance(sentence, Iterable):
+        # the keys of a mapping are not its text, and words of a set stand in no order
+        if isinstance(sentence, str | Mapping | Set) or not isinstance(sentence, Iterable):
             what = "string" if isinstance(sentence, str) else type(sentence).__name__
             raise TypeError(f"a corpus is an iterable of token lists, but its sentence {number} is "
                             f"the {what} {str(sentence)[:40]!r}: split a text into words, e.g. "
@@ -201,12 +207,13 @@ def _in_batches(sentences: Iterable[Iterable[str]]) -> Iterator[Batch]:
                     raise TypeError(f"words are strings, but sentence {number} of the corpus holds "
                                     f"{str(strange)[:40]!r}, of type {kind.__name__}: convert it, "
                                     "e.g. list(map(str, sentence))")
-            tokens += some
-            if len(tokens) >= BLOCK:
-                yield tokens, ends
-                tokens, ends = [], []
-        ends.append(len(tokens))
-    yield tokens, ends
+            batch[-1] += some
+            size += len(some)
+            if size >= BLOCK:
+                yield batch
+                batch, size = [[]], 0
+        batch.append([])
+    yield batch
 
 
 def sentences_of(source: Source) -> Iterable[Iterable[str]]:
@@ -225,7 +232,7 @@ def sentences_of(source: Source) -> Iterable[Iterable[str]]:
                             f"{str(missing[0])[:200]!r}: split it into words, e.g. text.split(). "
                             "(If it is meant as the name of a file: there is no such file.)")
         return TextFiles([file for path in source for file in _files_at(path)])
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):
         raise TypeError("a corpus is a path, a list of paths, or an iterable of token lists, not "
                         f"the {type(source).__name__} {source!r}")
     sentences: Iterable[Any] = source
@@ -276,14 +283,11 @@ class TextFiles:
             with _opened(path) as file:
                 cut = ""  # the last word, of which more may follow
                 while text := file.read(max(BLOCK, len(cut))):  # linear time for any length of it
-                    tokens: list[str] = []
-                    ends: list[int] = []
-                    for line in (cut + text).split("\n"):
-                        tokens += line.split()
-                        ends.append(len(tokens))
-                    cut = "" if text[-1].isspace() else tokens.pop()
-                    yield tokens, ends[:-1]  # the last line may go on
-                yield [cut] if cut else [], [1 if cut else 0]
+                    lines = (cut + text).split("\n")
+                    cut = "" if text[-1].isspace() else lines[-1].rsplit(maxsplit=1)[-1]
+                    lines[-1] = lines[-1].removesuffix(cut)
+                    yield map(str.split, lines)
+                yield [[cut], []] if cut else [[], []]
 
 
 @contextmanager
