@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -108,6 +109,16 @@ def test_a_line_that_is_no_judgement_is_refused_with_its_number(wv, pairs, text,
     with pytest.raises(FormatError, match=message) as refusal:
         pairs(wv, text)
     assert "pairs.tsv" in str(refusal.value)
+
+
+def test_a_line_without_end_costs_no_memory(wv, tmp_path):
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"a" * 20_000_000))
+    for call in (wv.evaluate_word_pairs, wv.evaluate_analogies):
+        tracemalloc.start()
+        with pytest.raises(FormatError, match="line 1"):
+            call(tmp_path / "bomb.gz")
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+        tracemalloc.stop()
 
 
 def test_a_correlation_needs_two_pairs_that_differ(wv, pairs):

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from tinygrad_w2v.word2vec import FormatError, WordVectors
 from tinygrad_w2v.word2vec.formats import (
+    PIECE,
     READERS,
     SUFFIXES,
     check_writable,
@@ -153,7 +154,7 @@ BIG = 10**12
     (b"1 2\na 1 1e39\n", "a number beyond its type"),
     (b"2 1\na 1\na 2\n", "line 3: the word 'a' stands in the file twice, first at 2"),
     (b"1 1\na 1", "line 2: no line end after 3 bytes"),
-    (b"1 1\n" + b"a" * (1 << 24), "line 2: no line end after 16777216 bytes"),
+    (b"1 1\n" + b"a" * (1 << 25), "line 2: no line end after 16777216 bytes"),
 ])
 def test_a_text_that_is_no_table_of_vectors_is_refused_with_the_line(load, content, message):
     with pytest.raises(FormatError, match=message) as refusal:
@@ -186,6 +187,14 @@ def test_a_binary_that_is_no_table_of_vectors_is_refused_with_the_byte(load, con
     with pytest.raises(FormatError, match=message) as refusal:
         load(content, binary=True)
     assert "/v" in str(refusal.value)
+
+
+def test_what_follows_a_binary_is_noticed_at_the_edge_of_a_piece_too(load):
+    d = PIECE // 4 - 1
+    content = b"1 %d\n" % d + b"abc " + bytes(4 * d)
+    assert load(content + b"\n", binary=True).words == ["abc"]
+    with pytest.raises(FormatError, match=f"byte {len(content)}: b'x' follows"):
+        load(content + b"x", binary=True)
 
 
 @pytest.mark.parametrize("options", [{}, {"binary": True}])
@@ -587,6 +596,14 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, name)
         file.writelines(failing())
     assert (tmp_path / name).read_bytes() == b"old"
     assert os.listdir(tmp_path) == [name]
+
+
+def test_bytes_are_on_the_disk_before_the_name_is_given(wv, tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, lambda *_, name=name: done.append(name))
+    wv.save(tmp_path / "v")
+    assert done == ["fsync", "replace"]
 
 
 def test_a_saved_file_has_the_usual_permissions(wv, tmp_path):

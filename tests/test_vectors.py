@@ -179,6 +179,16 @@ def test_similarity_is_a_cosine_for_vectors_of_any_type(dtype):
     assert wv.similarity("a", "b") == pytest.approx(0.5**0.5, rel=1e-6)
 
 
+def test_no_cosine_is_beyond_1():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(100, 5)).astype(np.float32)
+    wv = WordVectors([str(i) for i in range(200)], np.concatenate([rows, 2 * rows]))
+    assert max(np.square(wv.unit, dtype=float).sum(axis=1)) > 1  # rounding alone would be
+    assert max(wv.similarity(word, word) for word in wv) == 1
+    assert max(wv.n_similarity([word], [word]) for word in wv) <= 1
+    assert np.max(wv.most_similar_batch(wv.words, topn=1).cosines) == 1
+
+
 @pytest.mark.parametrize("size", [1e-320, 1e-200, 1e200, 1e308])
 def test_a_cosine_neither_over_nor_underflows(size):
     wv = WordVectors(["a", "b"], np.array([[1, 1], [1, 0]]) * size)
@@ -189,7 +199,8 @@ def test_a_cosine_neither_over_nor_underflows(size):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_vector_that_is_not_finite_is_no_answer_and_no_question(bad, dtype):
     wv = WordVectors(list("abc"), np.array([[1.0, 0], [bad, 1], [1, 0.1]], dtype))
-    assert [w for w, _ in wv.most_similar("a", topn=3)] == ["c"]
+    for topn in (1, 2, 3):
+        assert [w for w, _ in wv.most_similar("a", topn=topn)] == ["c"]
     for ask in (lambda: wv.most_similar("b"), lambda: wv.similarity("a", "b"),
                 lambda: wv.doesnt_match(["a", "b"]), lambda: wv.most_similar_batch(["a", "b"])):
         with pytest.raises(ValueError, match=r"'b' holds NaN or infinity"):
@@ -249,6 +260,8 @@ def test_a_batch_holds_a_block_of_cosines_and_not_all():
     (lambda wv: wv.most_similar(("red", np.inf)), "not a finite number"),
     (lambda wv: wv.most_similar_batch("red"), "a list of queries, not the word 'red'"),
     (lambda wv: wv.most_similar_batch(np.ones((2, 3))), r"shape \(3,\), these \(5,\)"),
+    (lambda wv: wv.most_similar([("red", "blue")]), r"a query is a word, .* not \('red', 'blue'\)"),
+    (lambda wv: wv.most_similar([None]), r"shape \(\), these"),
     (lambda wv: wv.most_similar("red", topn=-1), "topn is a number of words from 0 up, not -1"),
     (lambda wv: wv.most_similar_batch(["red"], restrict_vocab=-1), "restrict_vocab is a number"),
     (lambda wv: WordVectors(["a"], np.ones((2, 3))), "1 words need 1 rows"),

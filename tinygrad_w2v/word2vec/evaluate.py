@@ -67,6 +67,9 @@ def word_pairs(words: Sequence[str], unit: Array, path: Path, delimiter: str | N
     space). Empty lines and those that begin with # are passed over, and so is a first line whose
     third field is no number: it names the columns. FormatError, with the line, for any other;
     ValueError if less than two pairs can be used.
+
+    Such files are WordSim-353 (Finkelstein et al., "Placing Search in Context", 2002) and
+    SimLex-999 (Hill, Reichart, Korhonen, 2015).
     """
     known = Known(words, unit, case_insensitive)
     rows, judgements, total = list[tuple[int, int]](), list[float](), 0
@@ -102,6 +105,9 @@ def analogies(words: Sequence[str], unit: Array, path: Path,
     wanted. It is right if of all words, but for a, b and c in any spelling, it is the nearest to
     b − a + c, all at length 1 (3CosAdd). Empty lines and those that begin with # are passed over.
     FormatError, with the line, for a line that is neither; ValueError if no question can be asked.
+
+    The file questions-words.txt is that of Mikolov et al., "Efficient Estimation of Word
+    Representations in Vector Space" (2013).
     """
     known = Known(words, unit, case_insensitive)
     names, asked = list[str](), list[list[tuple[int, ...]]]()

@@ -132,7 +132,7 @@ class WordVectors:
     def similarity(self, a: str, b: str) -> float:
         """Cosine of the vectors of two words, in [−1, 1]."""
         one, other = self._units([a, b])
-        return float(one @ other)
+        return _cosine(one, other)
 
     def n_similarity(self, a: Iterable[str], b: Iterable[str]) -> float:
         """Cosine of the mean vectors of two lists of words (of the vectors as they are)."""
@@ -142,7 +142,7 @@ class WordVectors:
             if not len(rows):
                 raise ValueError("n_similarity() needs words in both lists")
             means.append(self.vectors[rows].astype(float).mean(axis=0))
-        return float(_direction(means[0]) @ _direction(means[1]))
+        return _cosine(_direction(means[0]), _direction(means[1]))
 
     def most_similar(self, positive: Query | Iterable[Query] = (),
                      negative: Query | Iterable[Query] = (), topn: int | None = 10,
@@ -187,11 +187,25 @@ class WordVectors:
 
     def analogy(self, a: str, b: str, c: str, topn: int | None = 10,
                 restrict_vocab: int | None = None) -> list[tuple[str, float]]:
-        """`a` is to `b` as `c` is to …: the words nearest to b − a + c (3CosAdd)."""
+        """`a` is to `b` as `c` is to …: the words nearest to b − a + c, all at length 1 (3CosAdd).
+
+        Mikolov, Yih, Zweig, "Linguistic Regularities in Continuous Space Word Representations"
+        (2013).
+
+        >>> wv = WordVectors(["man", "king", "woman", "queen"],
+        ...                  np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 1.0]]))
+        >>> wv.analogy("man", "king", "woman", topn=1)[0][0]
+        'queen'
+        """
         return self.most_similar([b, c], [a], topn, restrict_vocab)
 
     def doesnt_match(self, words: Iterable[str]) -> str:
-        """The one of `words` that is farthest from the mean of their unit vectors."""
+        """The one of `words` that is farthest from the mean of their unit vectors.
+
+        >>> wv = WordVectors(["red", "blue", "four"], np.array([[3, 1.0], [2, 1], [-1, 1]]))
+        >>> wv.doesnt_match(["red", "four", "blue"])
+        'four'
+        """
         words = list(words)
         if not words:
             raise ValueError("doesnt_match() needs words to choose from")
@@ -205,7 +219,7 @@ class WordVectors:
             raise ValueError("most_similar() needs a word or a vector to start from")
         total = np.zeros(self.vectors.shape[1])
         for query, weight in terms:
-            vector = self._units([query])[0] if isinstance(query, str) else np.asarray(query, float)
+            vector = self._units([query])[0] if isinstance(query, str) else _array(query)
             if vector.shape != total.shape:
                 raise ValueError(f"a query vector has shape {vector.shape}, these {total.shape}")
             total += weight * vector
@@ -248,16 +262,25 @@ class WordVectors:
             found = np.flatnonzero(row >= bound)
             cosine = (table[found] * question.direction).sum(axis=1)
             best = np.lexsort((found, -cosine))[:width]
-            yield found[best], cosine[best]
+            yield found[best], np.clip(cosine[best], -1, 1)
 
     def evaluate_word_pairs(self, path: str | os.PathLike[str], delimiter: str | None = "\t",
                             restrict_vocab: int | None = 300_000, case_insensitive: bool = True,
                             ) -> evaluate.WordPairs:
-        """Correlate cosines with people's judgements, as WordSim-353 and SimLex-999 hold them.
+        r"""Correlate cosines with people's judgements, as WordSim-353 and SimLex-999 hold them.
 
         A line of the file is a word, a word, and a number. Gives `pearson`, `spearman`, `unknown`,
         the share of pairs without vectors for both words, and `used`, the number of the others.
         Only the first `restrict_vocab` words are known (None: all). See `evaluate.word_pairs`.
+
+        >>> import pathlib, tempfile
+        >>> wv = WordVectors(["sea", "lake", "tax"], np.array([[3, 1.0], [2, 1], [-1, 1]]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "pairs.tsv")
+        ...     _ = path.write_text("sea\tlake\t8.5\nsea\ttax\t1\nsea\tfee\t1.5\n")
+        ...     score = wv.evaluate_word_pairs(path)
+        >>> score.spearman, score.used
+        (1.0, 2)
         """
         _check_numbers(restrict_vocab=restrict_vocab)
         return evaluate.word_pairs(self.words[:restrict_vocab], self.unit[:restrict_vocab],
@@ -266,12 +289,21 @@ class WordVectors:
     def evaluate_analogies(self, path: str | os.PathLike[str],
                            restrict_vocab: int | None = 300_000, case_insensitive: bool = True,
                            ) -> evaluate.Analogies:
-        """Ask the questions of an analogy file, such as word2vec's questions-words.txt.
+        r"""Ask the questions of an analogy file, such as word2vec's questions-words.txt.
 
         A line of the file is four words, of which the last is to be found, or ": " and the name of
         a section. Gives the overall `score`, the share `unknown` of questions that have a word
         without a vector, and `sections`, each with its `name`, `correct`, `total` and `unknown`.
         Only the first `restrict_vocab` words are known (None: all). See `evaluate.analogies`.
+
+        >>> import pathlib, tempfile
+        >>> wv = WordVectors(["man", "king", "woman", "queen"],
+        ...                  np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0], [0, 1, 1.0]]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "questions.txt")
+        ...     _ = path.write_text(": family\nman king woman queen\nking queen man woman\n")
+        ...     wv.evaluate_analogies(path).sections
+        [Section(name='family', correct=2, total=2, unknown=0.0)]
         """
         _check_numbers(restrict_vocab=restrict_vocab)
         return evaluate.analogies(self.words[:restrict_vocab], self.unit[:restrict_vocab],
@@ -297,6 +329,15 @@ class WordVectors:
         The bytes are those that gensim writes. Text keeps float32 and float64 to the bit, binary is
         float32. ValueError, before anything is written, for a word that such a file cannot hold
         (empty, with white space, not UTF-8) and for vectors that are not finite.
+
+        >>> import pathlib, tempfile
+        >>> wv = WordVectors(["red", "blue"], np.array([[1, 0.5], [0.1, 2]], np.float32))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     wv.save_word2vec(f"{folder}/colours.txt")
+        ...     print(pathlib.Path(folder, "colours.txt").read_text(), end="")
+        2 2
+        red 1.0 0.5
+        blue 0.1 2.0
         """
         formats.write_word2vec(self._table(), Path(path), binary, header)
 
@@ -348,17 +389,20 @@ class WordVectors:
 
 
 def read_vectors(path: str | os.PathLike[str], format: str | None = None) -> WordVectors:
-    """Read a file of word vectors in any format of `formats`: the named one, or what it looks like.
+    """Read a file of word vectors: in the named format, or in the one that it looks like.
 
-    FormatError, saying where, if it is damaged or looks like none.
+    Formats are "safetensors", "word2vec-text", "word2vec-binary", "glove" and "projector".
+    FormatError, saying where, if the file is damaged or looks like none of them.
     """
     return WordVectors._of(formats.read_table(Path(path), format), path)
 
 
 def write_vectors(wv: WordVectors, path: str | os.PathLike[str], format: str | None = None) -> None:
-    """Write word vectors in any format of `formats`: the named one, or what the name ends in.
+    """Write word vectors: in the named format (see `read_vectors`), or in that of the file's name.
 
-    ValueError if the name says nothing, or the format cannot hold them.
+    Names end in .safetensors, .txt or .vec (word2vec's text), .bin, .glove, or .tsv (projector),
+    all but the first also with .gz. ValueError if the name says nothing, or if the format cannot
+    hold these words or numbers.
     """
     formats.write_table(wv._table(), Path(path), format)
 
@@ -438,9 +482,20 @@ def near_spellings(word: str, words: Sequence[str], most: int = 3) -> list[str]:
 def _queries(given: Any, default: float) -> list[tuple[Any, float]]:
     """The (word or vector, weight) pairs that a caller may give in many ways."""
     vector = isinstance(given, np.ndarray) and given.ndim == 1
-    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)
-    queries = [given] if isinstance(given, str) or vector or pair else given
-    return [(q[0], float(q[1])) if isinstance(q, tuple) else (q, default) for q in queries]
+    queries = [given] if isinstance(given, str) or vector or _weighted(given) else given
+    return [(q[0], float(q[1])) if _weighted(q) else (q, default) for q in queries]
+
+
+def _weighted(query: Any) -> bool:
+    return isinstance(query, tuple) and len(query) == 2 and isinstance(query[1], Real)
+
+
+def _array(query: Any) -> Array:
+    try:
+        return np.asarray(query, float)
+    except (TypeError, ValueError):
+        raise ValueError("a query is a word, a vector, or a pair of either with its weight, not "
+                         f"{query!r}") from None
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -461,6 +516,10 @@ def _direction(vector: Array) -> Array:
     vector = _over(vector[None], np.abs(vector).max(keepdims=True, initial=0))
     unit: Array = _over(vector, np.sqrt(np.square(vector).sum(axis=1)))[0]
     return unit
+
+
+def _cosine(one: Array, other: Array) -> float:
+    return float(np.clip(one @ other, -1, 1))  # float32 vectors of length 1 may be 1e-7 longer
 
 
 def _lower_bounds(scores: Array, width: int) -> Array:
