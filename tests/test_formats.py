@@ -152,7 +152,7 @@ BIG = 10**12
     (b"1 2\na 1 nan\n", "line 2: the vector of 'a' holds NaN"),
     (b"1 2\na 1 -inf\n", "line 2: the vector of 'a' holds NaN, or a number beyond its type"),
     (b"1 2\na 1 1e39\n", "a number beyond its type"),
-    (b"2 1\na 1\na 2\n", "line 3: the word 'a' stands in the file twice, first at 2"),
+    (b"2 1\na 1\na 2\n", "line 3: the word 'a' stands in the file already, at line 2"),
     (b"1 1\na 1", "line 2: no line end after 3 bytes"),
     (b"1 1\n" + b"a" * (1 << 25), "line 2: no line end after 16777216 bytes"),
 ])
@@ -170,18 +170,18 @@ A, B = (b"a", [1, 2]), (b"b", [3, 4])
     (b"2 2", "is not the line 'n d'"),
     (b"2 x\n", "is not the line 'n d'"),
     (b"2 0\n", "is not the line 'n d'"),
-    (b"2 2\n" + binary(A, B)[:-1], "byte 14, word 2 of 2: the file ends"),
+    (b"2 2\n" + binary(A, B)[:-1], "byte 14: the file ends in word 2 of 2"),
     (b"2 2\n" + binary(A), "2 words of 2 numbers, for which 14 bytes are too few"),
     (b"%d 2\n" % BIG + binary(A), "too few"),
     (b"1 %d\n" % BIG + binary(A), "too few"),
     (b"1 2\n" + binary(A, B), "byte 14: .* follows after the 1 words"),
     (b"1 2\n" + binary(A) + b"\n\n", r"byte 14: b'\\n\\n' follows after the 1 words"),
-    (b"2 2\n" + binary(A, A), "byte 14, word 2 of 2: the word 'a' stands in the file twice"),
-    (b"2 2\n" + binary(A, (b"", [1, 2])), "byte 14, word 2 of 2: an empty word"),
+    (b"2 2\n" + binary(A, A), "byte 14: the word 'a' stands in the file already, at byte 4"),
+    (b"2 2\n" + binary(A, (b"", [1, 2])), "byte 14: an empty word"),
     (b"2 2\n" + binary(A, (b"c\nd", [1, 2])), r"b'c\\nd' holds a line end"),
     (b"1 2\n" + binary((b"a", [1, np.nan])), "byte 4: the vector of 'a' holds NaN"),
     (b"1 2\n" + binary((b"a", [np.inf, 1])), "byte 4: the vector of 'a' holds NaN"),
-    (b"1 2\n" + b"a" * (1 << 17), "byte 4, word 1 of 1: the word does not end"),
+    (b"1 2\n" + b"a" * (1 << 17), "byte 4: the word does not end"),
 ])
 def test_a_binary_that_is_no_table_of_vectors_is_refused_with_the_byte(load, content, message):
     with pytest.raises(FormatError, match=message) as refusal:
@@ -418,7 +418,7 @@ def test_the_projector_gets_numbers_in_one_file_and_words_in_the_other(wv, tmp_p
     (b"1\t2\n3\t4\n", b"a\n", "metadata.tsv has 1 words for the 2 vectors"),
     (b"1\t2\n3\n", b"a\nb\n", "vectors.tsv, line 2: 1 numbers, not 2"),
     (b"1\tx\n", b"a\n", "vectors.tsv, line 1: b'x' is not a number"),
-    (b"1\n2\n", b"a\na\n", "metadata.tsv, line 2: the word 'a' stands in the file twice"),
+    (b"1\n2\n", b"a\na\n", "metadata.tsv, line 2: the word 'a' stands in the file already"),
     (b"1\nnan\n", b"a\nb\n", "metadata.tsv, line 2: the vector of 'b' holds NaN"),
     (b"1\n", b"word\tcount\na\n", "metadata.tsv, line 2: 1 fields, not 2"),
     (b"1\n", b"word\tcount\na\tmany\n", "line 2: the count b'many' is no whole number"),
@@ -596,6 +596,17 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, name)
         file.writelines(failing())
     assert (tmp_path / name).read_bytes() == b"old"
     assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
+def test_a_device_is_not_replaced_by_a_file(wv, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for write in (wv.save, wv.save_word2vec, check_writable):
+        with pytest.raises(OSError, match="pipe is a device or the like"):
+            write(tmp_path / "pipe")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        wv.save(tmp_path)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 def test_bytes_are_on_the_disk_before_the_name_is_given(wv, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ LONGEST_WORD = 1 << 16  # bytes; what goes on for longer is no word
 LONGEST_LINE = 1 << 24
 PIECE = 1 << 20         # bytes read at once
 ROWS = 1024             # vectors written at once
-HEADER = " (header=True or False says whether the first line is a header)"
+HINT = " (header=True or False says whether the first line is a header)"
 
 
 class FormatError(ValueError):
@@ -158,6 +158,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Packed if the name ends in .gz, without a date: the same content gives the same bytes.
     """
     packed, path = _packed(path), Path(os.path.realpath(path))
+    _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
@@ -178,7 +179,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_atomically(path: Path, *content: bytes) -> None:
-    """Write a file whole or not at all: to a new file beside it, which then takes its name."""
+    """Write a file whole or not at all, by `replacing`."""
     with replacing(path) as file:
         file.writelines(content)
 
@@ -188,8 +189,7 @@ def check_writable(path: Path) -> None:
 
     Folders that are not there yet will be made when it is written, and not before.
     """
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a file in it")
+    _check_replaceable(path)
     folder = next(p for p in path.absolute().parents if p.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -197,6 +197,13 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         raise type(error)(f"cannot write {path.name} in {folder} ({error.strerror}): name another "
                           "place") from error
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a file in it")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is a device or the like, which no file can replace: name a file")
 
 
 def _packed(path: Path) -> bool:
@@ -242,14 +249,14 @@ def read_word2vec_text(path: Path, header: bool | None = None, errors: str = "st
                 if len(words) == limit:
                     break
                 raise FormatError(f"{path}, line {i}: the header says {n} words of {d} numbers, "
-                                  f"but more lines follow them{HEADER}")
+                                  f"but more lines follow them{HINT}")
             raw, _, rest = line.rstrip(b" ").partition(b" ")
-            word = _decoded(raw, words, errors, f"{path}, line {i}", i)
+            word = _enter(raw, words, errors, path, "line", i)
             d = _append(numbers, rest, b" ", d, f"{path}, line {i}, the vector of {word[:40]!r}",
-                        HEADER if size or i == 2 else "")
+                        HINT if size or i == 2 else "")
     if n is not None and len(words) < min(n, n if limit is None else limit):
         raise FormatError(f"{path}: the header says {n} words, but the file ends after "
-                          f"{len(words)}{HEADER}")
+                          f"{len(words)}{HINT}")
     vectors = np.asarray(numbers).reshape(len(words), d or 1)
     return _finite(Table(list(words), vectors), f"{path}, line", words)
 
@@ -259,33 +266,24 @@ def read_word2vec_binary(path: Path, errors: str = "strict", limit: int | None =
     _check_options(errors, limit)
     numbers, words = bytearray(), dict[str, int]()
     with reading(path) as file:
-        first = file.readline(64)
-        size = _header(first[:-1])
-        if not size or not first.endswith(b"\n"):
-            raise FormatError(f"{path}: {first[:40]!r} is not the line 'n d', n words of d numbers,"
-                              " with which a binary file begins")
-        n, d = size
-        if not _packed(path) and path.is_file() and n * (4 * d + 2) > path.stat().st_size:
-            raise FormatError(f"{path}: the header says {n} words of {d} numbers, for which "
-                              f"{path.stat().st_size} bytes are too few: it lies, or the file is "
-                              "cut off")
-        data, at, offset = b"", 0, len(first)  # what is read, how far used; where it began
+        n, d, offset = _binary_header(file, path)
+        data, at = b"", 0  # what is read, from `offset` on, and how far it is used
         while len(words) < n and len(words) != limit:
             space = data.find(b" ", at, at + LONGEST_WORD + 2)
-            where = f"{path}, byte {offset + at}, word {len(words) + 1} of {n}"
+            where = f"{path}, byte {offset + at}"
             if space < 0 and len(data) - at > LONGEST_WORD + 1:
                 raise FormatError(f"{where}: the word does not end: the vectors have another "
                                   f"length than the {d} of the header, or this is no such file")
             if space < 0 or len(data) < space + 1 + 4 * d:
                 if not (more := file.read(max(PIECE, len(data) - at))):
-                    raise FormatError(f"{where}: the file ends")
+                    raise FormatError(f"{where}: the file ends in word {len(words) + 1} of {n}")
                 data, at, offset = data[at:] + more, 0, offset + at
                 continue
             raw = data[at:space].removeprefix(b"\n")
             if b"\n" in raw:
                 raise FormatError(f"{where}: the word {raw[:40]!r} holds a line end: the vectors "
                                   f"have another length than the {d} of the header")
-            _decoded(raw, words, errors, where, offset + at)
+            _enter(raw, words, errors, path, "byte", offset + at)
             at = space + 1 + 4 * d
             numbers += data[space + 1:at]
         if len(words) == n and (rest := data[at:] + file.read(2)) not in (b"", b"\n"):
@@ -343,8 +341,25 @@ def _header(line: bytes) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _decoded(raw: bytes, words: dict[str, int], errors: str, where: str, place: int) -> str:
-    """A new word, which enters `words` with its place in the file."""
+def _binary_header(file: IO[bytes], path: Path) -> tuple[int, int, int]:
+    """The numbers n and d with which a binary file begins, and the length of that line."""
+    first = file.readline(64)
+    size = _header(first[:-1]) if first.endswith(b"\n") else None
+    if not size:
+        raise FormatError(f"{path}: {first[:40]!r} is not the line 'n d', n words of d numbers, "
+                          "with which a binary file begins")
+    n, d = size
+    if not _packed(path) and path.is_file() and n * (4 * d + 2) > path.stat().st_size:
+        raise FormatError(f"{path}: the header says {n} words of {d} numbers, for which "
+                          f"{path.stat().st_size} bytes are too few: it lies, or the file is cut "
+                          "off")
+    return n, d, len(first)
+
+
+def _enter(raw: bytes, words: dict[str, int], errors: str, path: Path, unit: str,
+           place: int) -> str:
+    """Enter a new word into `words`, with its place in the file, and give it."""
+    where = f"{path}, {unit} {place}"
     try:
         word = raw.decode("utf-8", errors)
     except UnicodeDecodeError as error:
@@ -354,8 +369,8 @@ def _decoded(raw: bytes, words: dict[str, int], errors: str, where: str, place: 
     if not word:
         raise FormatError(f"{where}: an empty word")
     if words.setdefault(word, place) != place:
-        raise FormatError(f"{where}: the word {word[:40]!r} stands in the file twice, first at "
-                          f"{words[word]}")
+        raise FormatError(f"{where}: the word {word[:40]!r} stands in the file already, at "
+                          f"{unit} {words[word]}")
     return word
 
 
@@ -460,7 +475,7 @@ def read_projector(path: Path, metadata: Path | None = None) -> Table:
             fields, where = line.split(b"\t"), f"{metadata}, line {i}"
             if len(fields) != len(columns):
                 raise FormatError(f"{where}: {len(fields)} fields, not {len(columns)}")
-            _decoded(fields[0], words, "strict", where, i)
+            _enter(fields[0], words, "strict", metadata, "line", i)
             if b"count" in columns[1:]:
                 count = fields[columns.index(b"count", 1)]
                 if not re.fullmatch(rb"\d{1,18}", count):
