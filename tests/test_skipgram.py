@@ -145,7 +145,7 @@ def test_a_corpus_with_nothing_to_learn_is_refused(loss):
         SkipGram(loss=loss).fit([["a", "b"]])
     with pytest.raises(ValueError, match="no two words of the corpus stand in one sentence"):
         SkipGram(loss=loss, min_count=1).fit([["a"], ["b"]])
-    with pytest.raises(ValueError, match="occurs 5 times"):
+    with pytest.raises(ValueError, match="the corpus has no words"):
         SkipGram(loss=loss).fit([])
 
 
@@ -157,8 +157,9 @@ def test_a_corpus_of_strange_words_has_no_objective():
 
 
 def test_a_learning_rate_that_blows_up_is_named():
-    with pytest.raises(FloatingPointError, match=r"loss became nan in pass \d: lower lr"):
-        SkipGram(vector_size=4, min_count=1, lr=1e30).fit(language(3), progress=False)
+    with pytest.raises(FloatingPointError, match=r"loss became (nan|inf) in pass \d: lower lr"):
+        SkipGram(vector_size=4, min_count=1, loss="softmax", lr=1e30).fit(
+            language(3), progress=False)
 
 
 def test_shared_curvature_steps_are_their_formula():

@@ -1,6 +1,5 @@
 """E1–E6: what the code computes is what the notes say."""
 
-import itertools
 import math
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygrad_w2v as tg
-from tinygrad_w2v.word2vec import SkipGram, model as model_module, objective
+from tinygrad_w2v.word2vec import SkipGram, objective
 from tinygrad_w2v.word2vec.corpus import Corpus, Vocabulary
 from tinygrad_w2v.word2vec.derivation import (
     centre_gradient,
@@ -216,46 +215,3 @@ def test_negative_loss_is_its_formula_and_its_gradient_its_slope(vocabulary, pai
     slopes = differences(lambda V: loss(V, U), V), differences(lambda U: loss(V, U), U)
     for gradient, slope in zip(gradients, slopes, strict=True):
         np.testing.assert_allclose(gradient.data, slope, rtol=1e-6, atol=1e-7)
-
-
-@given(texts, st.integers(1, 4), st.integers(1, 9))
-def test_pairs_are_those_of_the_double_sum_wherever_the_text_is_cut_into_steps(
-    sentences, window, step
-):
-    model = SkipGram(window=window, min_count=1, sample=0, shrink_windows=False).start(sentences)
-    n = len(model.vocabulary)
-    seen = np.zeros((n, n))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_module, "BATCH", step)
-        for _, centre, outside in model._pairs():
-            np.add.at(seen, (centre, outside), 1)
-    counts = CoOccurrences.of(model.corpus, n, window, False)
-    np.testing.assert_array_equal(seen, counts.dense(np.arange(n)))
-
-
-def test_drawn_pairs_are_those_of_the_double_sum_on_average():
-    sentences = [list("abcabdd"), list("cab")]
-    model = SkipGram(window=3, min_count=1, sample=0, seed=5).start(sentences)
-    n, runs = len(model.vocabulary), 3000
-    seen = np.zeros((n, n))
-    for _ in range(runs):
-        for _, centre, outside in model._pairs():
-            np.add.at(seen, (centre, outside), 1)
-    expected = CoOccurrences.of(model.corpus, n, 3, True).dense(np.arange(n))
-    # Each pair at distance k is drawn with probability (m − k + 1)/m: a binomial; 6 deviations.
-    np.testing.assert_allclose(seen / runs, expected, atol=6 * math.sqrt(expected.max() / runs))
-
-
-def test_frequent_words_are_thinned_with_the_stated_probability():
-    sentences = [["often"] * 9 + ["seldom"]] * 200
-    model = SkipGram(window=1, min_count=1, sample=0.02, shrink_windows=False, seed=2)
-    model.start(sentences)
-    kept = sum(len(c) for _ in range(20) for _, c, _ in model._pairs())
-    probability = {w: min(1, math.sqrt(0.02 / f) + 0.02 / f)
-                   for w, f in (("often", 0.9), ("seldom", 0.1))}
-    expected = 0.0  # a pair of neighbours after thinning: both kept, all between them dropped
-    for i, j in itertools.combinations(range(10), 2):
-        words = sentences[0][i : j + 1]
-        both = probability[words[0]] * probability[words[-1]]
-        expected += 2 * both * math.prod(1 - probability[w] for w in words[1:-1])
-    assert kept / 20 == pytest.approx(200 * expected, rel=0.05)

@@ -250,8 +250,8 @@ def _softmax(x: Any, axis: Any = -1) -> Any:
 
 sigmoid: Function = rule(_sigmoid, elementwise=True,
                          x=lambda g, x, out: g * out * sigmoid(-x))        # E8
-softplus = rule(_softplus, elementwise=True, x=lambda g, x: g * sigmoid(x))
-log_sigmoid = rule(_log_sigmoid, elementwise=True, x=lambda g, x: g * sigmoid(-x))
+softplus = rule(_softplus, elementwise=True, x=lambda g, out: -g * np.expm1(-out))       # σ(x)
+log_sigmoid = rule(_log_sigmoid, elementwise=True, x=lambda g, out: -g * np.expm1(out))  # σ(−x)
 relu = rule(_relu, elementwise=True, x=lambda g, out: np.where(out > 0, g, 0))
 leaky_relu = rule(_leaky_relu, elementwise=True,
                   x=lambda g, x, slope=0.01: np.where(x > 0, g, slope * g))

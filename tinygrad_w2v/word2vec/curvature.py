@@ -29,6 +29,7 @@ class SharedCurvature:
         self.share = (totals / max(totals.sum(), 1)).astype(V.dtype)
         self.lr_u, self.lr_v, self.damping, self.refresh, self.steps = (
             lr_u, lr_v, damping, refresh, 0)
+        self.white_u, self.white_v = np.zeros((2, V.shape[1], V.shape[1]), V.dtype)
 
     def whitener(self, table: Tensor) -> Array:
         """Invert the damped covariance of the rows of `table` under the word distribution."""
@@ -41,7 +42,7 @@ class SharedCurvature:
     def step(self, rate: float = 1.0) -> None:
         """Move V, U and the bias by their gradients; `rate` scales all steps."""
         if self.steps % self.refresh == 0:
-            self.white_u, self.white_v = self.whitener(self.U), self.whitener(self.V)
+            self.white_u[:], self.white_v[:] = self.whitener(self.U), self.whitener(self.V)
         self.steps += 1
         ids, g = rows_of(self.V.grad)
         with self.V.edit() as table:

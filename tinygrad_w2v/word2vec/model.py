@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..derived import take
 from ..functional import no_grad
-from ..optim import Adagrad
-from ..sparse import Array
 from ..tensor import Tensor
-from .corpus import Corpus, Source, Vocabulary, sentences_of
-from .curvature import SharedCurvature
-from .objective import CoOccurrences, exact_loss, negative_loss
+from .corpus import Corpus, Source, Vocabulary
+from .exact import ExactSoftmax
+from .formats import FormatError, check_writable, read_safetensors, write_safetensors
+from .objective import CoOccurrences, exact_loss
 from .progress import Progress
+from .sampling import NegativeSampling
 from .vectors import WordVectors
 
-BATCH = 1024  # positions in a step of negative sampling
-EPOCHS = {"softmax": 10, "negative": 5}
-RATES = {"softmax": 1.0, "negative": 0.25}
+EPOCHS = {"softmax": 10, "negative": 3}
+RATES = {"softmax": 1.0, "negative": 3.0}
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)  # NumPy's numbers, too
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a callback is told after a pass: which it was, of how many, its loss, and the model.
+
+    `seconds` since the training began, and how many words of the corpus a second went by.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    seconds: float
+    words_per_second: float
+    model: SkipGram
 
 
 class SkipGram:
@@ -40,24 +63,28 @@ class SkipGram:
     min_count
         Words that occur less often are left out.
     loss
-        "softmax" minimises E1 itself, the sum over the whole vocabulary included, from
-        co-occurrence counts. "negative" replaces that sum by a few words drawn at random.
+        "negative" sets each pair of words against a few words drawn at random (negative sampling),
+        a text tile by tile: see docs/tiles.md. "softmax" minimises E1 itself, the sum over the
+        whole vocabulary included, from co-occurrence counts.
     negative, sample, ns_exponent
-        For "negative" alone: words drawn for each pair; the share of a text above which a frequent
-        word is thinned out (0: never), keeping it with probability ``√(t/f) + t/f``; and the power
-        of the counts by which words are drawn.
+        For "negative" alone: words drawn for each pair, on average; the share of a text above which
+        a frequent word is thinned out (0: never), keeping it with probability ``√(t/f) + t/f``; and
+        the power of the counts by which words are drawn.
     shrink_windows
         Weigh a pair at distance k by (m − k + 1)/m, on average what the original program does.
         False is E1 to the letter.
     epochs
-        Passes over the data; by default 10 ("softmax") or 5 ("negative"). 0 leaves the vectors at
+        Passes over the data; by default 3 ("negative") or 10 ("softmax"). 0 leaves the vectors at
         their random start.
     lr
-        Learning rate, falling over the run: for "softmax" a factor on the shared-curvature steps,
-        1 by default; for "negative" that of a row-wise Adagrad, 0.25 by default.
+        Learning rate, falling over the run. For "negative": the longest step that a word's vector
+        can take, 3 by default. For "softmax": a factor on the shared-curvature steps, 1.
     bias
         For "softmax" alone: log P(o|c) = u_oᵀ v_c + b_o − …, so that word frequency need not be
         carried by a direction of U and V. False is E2 to the letter.
+    workers
+        For "negative" alone: how many processes share the work. The result has the same bits for
+        any number. ("softmax" uses the threads of NumPy's BLAS.)
     seed
         The same seed gives the same vectors.
 
@@ -75,14 +102,14 @@ class SkipGram:
                  loss: str = "negative", negative: int = 5, sample: float = 1e-3,
                  ns_exponent: float = 0.75, shrink_windows: bool = True,
                  epochs: int | None = None, lr: float | None = None, bias: bool = True,
-                 seed: int = 0):
+                 workers: int = 1, seed: int = 0):
         if loss not in EPOCHS:
             raise ValueError(f"loss is 'softmax' or 'negative', not {loss!r}")
         for name, value, least in (("vector_size", vector_size, 1), ("window", window, 1),
                                    ("min_count", min_count, 1), ("negative", negative, 1),
                                    ("epochs", EPOCHS[loss] if epochs is None else epochs, 0),
-                                   ("seed", seed, 0)):
-            if not isinstance(value, int | np.integer) or value < least:
+                                   ("workers", workers, 1), ("seed", seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is a whole number from {least} up, not {value!r}")
         if lr is not None and not (_is_number(lr) and 0 < lr < np.inf):
             raise ValueError(f"lr is a number above 0, not {lr!r}")
@@ -93,140 +120,212 @@ class SkipGram:
         self.vector_size, self.window = int(vector_size), int(window)
         self.min_count = int(min_count)
         self.loss, self.negative, self.sample = loss, int(negative), float(sample)
-        self.ns_exponent, self.shrink_windows = float(ns_exponent), shrink_windows
+        self.ns_exponent, self.shrink_windows = float(ns_exponent), bool(shrink_windows)
         self.epochs = EPOCHS[loss] if epochs is None else int(epochs)
         self.lr, self.seed = float(RATES[loss] if lr is None else lr), int(seed)
-        self.with_bias = bias and loss == "softmax"
+        self.with_bias, self.workers = bool(bias) and loss == "softmax", int(workers)
         self.losses: list[float] = []
+        self._partial = (0, 0.0, 0.0)  # of the pass under way: steps, loss, weight of its pairs
 
-    def fit(self, corpus: Source, progress: bool = True) -> SkipGram:
-        """Learn vectors from `corpus`: a path (a sentence a line), or an iterable of token lists.
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings on which the result depends, as they may be given to `SkipGram`."""
+        names = ("vector_size", "window", "min_count", "loss", "negative", "sample", "ns_exponent",
+                 "shrink_windows", "epochs", "lr", "bias", "seed")
+        return {name: self.with_bias if name == "bias" else getattr(self, name) for name in names}
 
-        ValueError if no word is frequent enough or no two words stand together; FloatingPointError
-        if the loss stops being a number (the learning rate is too high).
+    def fit(self, corpus: Source, progress: bool = True,
+            checkpoint: str | os.PathLike[str] | None = None,
+            callbacks: Sequence[Callable[[Pass], Any]] = (), tolerance: float | None = None,
+            ) -> SkipGram:
+        """Learn vectors from a corpus.
+
+        Parameters
+        ----------
+        corpus
+            A path (a text, a sentence a line; .gz, .bz2 and .xz are unpacked), several paths, a
+            folder, or an iterable of token lists, read once: `Corpus.read` tells all.
+        progress
+            Show loss, words a second and the time left on standard error.
+        checkpoint
+            A file that is written after every pass, and when Ctrl-C ends the training after the
+            step under way. If it is there at the start, the training goes on from it, to the same
+            bits as without the break. `load` makes a model of it.
+        callbacks
+            Functions that are called with a `Pass` after every pass; if one gives True, it was the
+            last.
+        tolerance
+            End the training when the loss has fallen by less than this share of itself in a pass.
+
+        ValueError if no word is frequent enough or no two words stand together, or if the
+        checkpoint was made with other settings or from another corpus; FloatingPointError if the
+        loss stops being a number (the learning rate is too high); ChildProcessError if a worker
+        dies.
         """
-        return self.start(corpus).run(progress)
+        if checkpoint is not None:
+            check_writable(Path(checkpoint))
+        return self.start(corpus).run(progress, checkpoint, callbacks, tolerance)
 
-    def run(self, progress: bool = True) -> SkipGram:
+    def run(self, progress: bool = True, checkpoint: str | os.PathLike[str] | None = None,
+            callbacks: Sequence[Callable[[Pass], Any]] = (), tolerance: float | None = None,
+            ) -> SkipGram:
         """Train, after `start`; `fit` is `start` and `run`."""
-        self._check_started()
-        train = self._exact_pass if self.loss == "softmax" else self._negative_pass
-        with (Progress(self.epochs, self._steps, progress) as shown,
-              np.errstate(over="ignore", invalid="ignore")):  # `_backward` says it
-            for epoch in range(self.epochs):
-                self.losses.append(train(epoch, shown))
-                shown.finish("E1" if self.loss == "softmax" else "loss", self.losses[-1])
+        trainer = self._check_started()._trainer
+        if trainer is None:
+            raise RuntimeError("this SkipGram was loaded from a file: to go on with its training, "
+                               "use fit(corpus, checkpoint=file)")
+        if tolerance is not None and not (_is_number(tolerance) and tolerance >= 0):
+            raise ValueError(f"tolerance is a number from 0 up, not {tolerance!r}")
+        if checkpoint is not None and Path(checkpoint).exists():
+            self._resume(Path(checkpoint))
+        begun, first = time.perf_counter(), len(self.losses)
+        with (np.errstate(over="ignore", invalid="ignore"),  # the loss tells
+              trainer.team(self.workers), noted_interrupts() as noted,
+              Progress(self.epochs, len(self.corpus), progress, first) as shown):
+            for epoch in range(first, self.epochs):
+                try:
+                    for loss, weight, done in trainer.steps(epoch, self._rate(epoch),
+                                                            self._partial[0]):
+                        step, total, weights = self._partial
+                        self._partial = step + 1, total + loss, weights + weight
+                        shown.advance(done)
+                        if noted:
+                            self._interrupted(checkpoint)
+                except FloatingPointError as error:
+                    raise FloatingPointError(f"{error} in pass {epoch + 1}: lower lr (it is "
+                                             f"{self.lr})") from None
+                self.losses.append(self._partial[1] / max(self._partial[2], 1e-300))
+                self._partial = (0, 0.0, 0.0)
+                shown.finish(trainer.name, self.losses[-1])
+                trainer.collect()
+                if checkpoint is not None:
+                    self.save(checkpoint)
+                seconds = time.perf_counter() - begun
+                made = Pass(epoch + 1, self.epochs, self.losses[-1], seconds,
+                            (epoch + 1 - first) * len(self.corpus) / seconds, self)
+                answers = [callback(made) for callback in callbacks]
+                if True in answers:
+                    break
+                if tolerance is not None and epoch and (
+                        self.losses[-2] - self.losses[-1] < tolerance * abs(self.losses[-2])):
+                    break
         return self
+
+    def _rate(self, epoch: int) -> Callable[[float], float]:
+        """The learning rate in a pass, by the share of it that is done."""
+        fall = {"softmax": lambda t: 1 - 0.9 * t, "negative": lambda t: max(1 - t, 1e-4) ** 0.5}
+        return lambda share: self.lr * fall[self.loss]((epoch + share) / self.epochs)
+
+    def _interrupted(self, checkpoint: str | os.PathLike[str] | None) -> None:
+        self._trainer.collect()
+        if checkpoint is not None:
+            self.save(checkpoint)
+        raise KeyboardInterrupt
 
     def start(self, source: Source) -> SkipGram:
         """Read the corpus, build the vocabulary, and put V and U at their random start."""
-        sentences = sentences_of(source)
-        vocabulary = Vocabulary.build(sentences, self.min_count)
+        corpus = Corpus.read(source, self.min_count)
+        vocabulary = corpus.vocabulary
         if not len(vocabulary):
             raise ValueError(f"no word of the corpus occurs {self.min_count} times "
-                             f"({vocabulary.dropped} occur less): lower min_count, or give more "
-                             "text")
-        corpus = Corpus.encode(sentences, vocabulary)
-        if not np.any(corpus.sentence[1:] == corpus.sentence[:-1]):
+                             f"({len(vocabulary.dropped)} occur less): lower min_count, or give "
+                             "more text")
+        if not np.any(np.diff(corpus.starts) > 1):
             raise ValueError("no two words of the corpus stand in one sentence: there is nothing "
                              "to learn from")
-        self.vocabulary, self.corpus = vocabulary, corpus
-        self._rng, self.losses = np.random.default_rng(self.seed), []
-        n, d = len(self.vocabulary), self.vector_size
-        if self.loss == "softmax":
-            v, u = self._rng.normal(0, 0.05, (2, n, d))
-            self.counts = CoOccurrences.of(self.corpus, n, self.window, self.shrink_windows)
-        else:
-            v, u = self._rng.uniform(-0.5 / d, 0.5 / d, (n, d)), np.zeros((n, d))
-        self.V = Tensor(v, requires_grad=True, dtype=np.float32)
-        self.U = Tensor(u, requires_grad=True, dtype=np.float32)
+        rng, n, d = np.random.default_rng(self.seed), len(vocabulary), self.vector_size
+        self.vocabulary, self.corpus, self.losses = vocabulary, corpus, []
+        self._partial = (0, 0.0, 0.0)
         self.bias: Tensor | None = None
-        if self.with_bias:
-            totals = self.counts.totals
-            share = np.log((totals + 0.5) / (totals.sum() + 0.5 * n))
-            self.bias = Tensor(share, requires_grad=True, dtype=np.float32)
-        self._optimiser: Any = (
-            SharedCurvature(self.V, self.U, self.bias, self.counts.totals)
-            if self.loss == "softmax" else Adagrad([self.V, self.U], self.lr, rowwise=True))
+        if self.loss == "softmax":
+            v, u = rng.normal(0, 0.05, (2, n, d))
+            self._tables(v, u)
+            self.counts = CoOccurrences.of(corpus, n, self.window, self.shrink_windows)
+            if self.with_bias:
+                totals = self.counts.totals
+                share = np.log((totals + 0.5) / (totals.sum() + 0.5 * n))
+                self.bias = Tensor(share, requires_grad=True, dtype=np.float32)
+            self._trainer: Any = ExactSoftmax(self.V, self.U, self.bias, self.counts, self.seed)
+            return self
+        self._tables(rng.uniform(-0.5 / d, 0.5 / d, (n, d)), np.zeros((n, d)))
+        share, keep = vocabulary.counts / vocabulary.counts.sum(), np.ones(n)
+        if self.sample:
+            keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
+        self._trainer = NegativeSampling(
+            self.V, self.U, corpus, keep=keep, window=self.window, negative=self.negative,
+            power=(vocabulary.counts / vocabulary.counts.max()) ** self.ns_exponent,
+            shrink_windows=self.shrink_windows, seed=self.seed,
+            shard=min(max(len(corpus) // 8192, 128), 512))
         return self
 
-    def _check_started(self) -> None:
+    def _tables(self, v: Any, u: Any) -> None:
+        self.V = Tensor(v, requires_grad=True, dtype=np.float32)
+        self.U = Tensor(u, requires_grad=True, dtype=np.float32)
+
+    def _check_started(self) -> SkipGram:
         if not hasattr(self, "V"):
             raise RuntimeError("this SkipGram has no vectors yet: call fit(corpus) first")
+        return self
 
     def __repr__(self) -> str:
         size = f", {len(self.vocabulary):,} words" if hasattr(self, "V") else ", not fitted"
         return (f"SkipGram(vector_size={self.vector_size}, window={self.window}, "
                 f"loss={self.loss!r}{size})")
 
-    @property
-    def _steps(self) -> int:
-        """How many steps `fit` counts in a pass."""
-        if self.loss == "softmax":
-            return len(list(self.counts.blocks(np.arange(self.counts.n))))
-        return -(-len(self.corpus) // BATCH)
+    # ── files ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _exact_pass(self, epoch: int, shown: Progress) -> float:
-        """One pass over E1, a block of centre words at a time; gives E1 as seen on the way."""
-        total, done = 0.0, 0
-        for rows in self.counts.blocks(self._rng.permutation(self.counts.n)):
-            counts = Tensor(self.counts.dense(rows))
-            loss = exact_loss(take(self.V, rows), self.U, self.bias, counts)
-            total += self._backward(loss, epoch)
-            fraction = (epoch + done / self.counts.n) / self.epochs
-            self._optimiser.step(self.lr * (1 - 0.9 * fraction))
-            done += len(rows)
-            shown.advance()
-        return total / self.counts.positions
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, and how far its training has got, to a safetensors file.
 
-    def _negative_pass(self, epoch: int, shown: Progress) -> float:
-        """One pass of negative sampling; gives the mean loss of a pair."""
-        counts = self.vocabulary.counts
-        power = np.cumsum((counts / counts.max()) ** self.ns_exponent)
-        total, pairs = 0.0, 0
-        for end, centre, outside in self._pairs():
-            if not len(centre):
-                continue
-            draws = self._rng.random((len(centre), self.negative)) * power[-1]
-            noise = np.searchsorted(power, draws, side="right")
-            total += self._backward(negative_loss(self.V, self.U, centre, outside, noise), epoch)
-            fraction = (epoch + end / len(self.corpus)) / self.epochs
-            self._optimiser.lr = self.lr * max(1 - fraction, 1e-3)
-            self._optimiser.step()
-            pairs += len(centre)
-            shown.advance()
-        return total / max(pairs, 1)
+        `load` reads it; ``fit(corpus, checkpoint=path)`` goes on with the training. (The vectors
+        alone are ``wv.save(path)``.)
+        """
+        trainer = self._check_started()._trainer
+        if trainer is None:
+            raise RuntimeError("this SkipGram was loaded from a file, and is still what is there")
+        arrays = {"V": self.V.data, "U": self.U.data, "counts": self.vocabulary.counts,
+                  **({} if self.bias is None else {"bias": self.bias.data}),
+                  **{f"state/{name}": array for name, array in trainer.state.items()}}
+        told = {"settings": self.settings, "losses": self.losses, "partial": self._partial,
+                "steps": trainer.number, "corpus": fingerprint(self.corpus),
+                "words": self.vocabulary.words, "dropped": self.vocabulary.dropped}
+        write_safetensors(Path(path), arrays, {"format": "tinygrad_w2v skip-gram model"} | {
+            name: json.dumps(value, ensure_ascii=False) for name, value in told.items()})
 
-    def _backward(self, loss: Tensor, epoch: int) -> float:
-        """Make the gradients of a step; gives the value of its loss."""
-        if not np.isfinite(value := loss.item()):
-            raise FloatingPointError(f"the loss became {value} in pass {epoch + 1}: lower lr (it "
-                                     f"is {self.lr})")
-        self._optimiser.zero_grad()
-        loss.backward()
-        return value
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SkipGram:
+        """Read a model that `save`, or training with a checkpoint, has written.
 
-    def _pairs(self) -> Iterator[tuple[int, Array, Array]]:
-        """Draw the pairs of a pass, a stretch of text at a time: its end, centres, outsides."""
-        share = self.vocabulary.counts / max(self.vocabulary.counts.sum(), 1)
-        keep = np.ones(len(share))
-        if self.sample:
-            keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
-        kept = np.flatnonzero(self._rng.random(len(self.corpus)) < keep[self.corpus.ids])
-        ids, sentence = self.corpus.ids[kept], self.corpus.sentence[kept]
-        reach = np.full(len(ids), self.window)
-        if self.shrink_windows:
-            reach = self._rng.integers(1, self.window + 1, len(ids))
-        distances = [j for j in range(-self.window, self.window + 1) if j]
-        for start in range(0, len(ids), BATCH):
-            here = np.arange(start, min(start + BATCH, len(ids)))
-            centre, outside = [], []
-            for j in distances:
-                c = here[(reach[here] >= abs(j)) & (here + j >= 0) & (here + j < len(ids))]
-                c = c[sentence[c] == sentence[c + j]]
-                centre.append(ids[c])
-                outside.append(ids[c + j])
-            yield int(here[-1]) + 1, np.concatenate(centre), np.concatenate(outside)
+        It has vectors, losses and `objective`, but no corpus. FormatError if the file is damaged.
+        """
+        arrays, told = read_model(Path(path))
+        model = cls(**told["settings"])
+        model.vocabulary = Vocabulary(told["words"], arrays["counts"], told["dropped"])
+        model._tables(arrays["V"], arrays["U"])
+        model.bias = (Tensor(arrays["bias"], requires_grad=True) if "bias" in arrays else None)
+        model.losses, model._trainer = told["losses"], None
+        return model
+
+    def _resume(self, path: Path) -> None:
+        """Take over vectors and progress from a checkpoint of the same training."""
+        arrays, told = read_model(path)
+        for name, value in self.settings.items():
+            if (other := told["settings"].get(name)) != value:
+                raise ValueError(f"{path}: this checkpoint was made with {name}={other!r}, not "
+                                 f"{value!r}: use the same settings, or another file")
+        if told["corpus"] != fingerprint(self.corpus):
+            raise ValueError(f"{path}: this checkpoint was made from another corpus")
+        tables = [(self.V, "V"), (self.U, "U"), (self.bias, "bias")]
+        for tensor, name in tables:
+            if tensor is not None:
+                with tensor.edit() as values:
+                    values[...] = arrays[name]
+        for name, array in self._trainer.state.items():
+            array[...] = arrays[f"state/{name}"]
+        self._trainer.number = told["steps"]
+        self.losses, self._partial = told["losses"], tuple(told["partial"])
+
+    # ── what it knows ─────────────────────────────────────────────────────────────────────────────
 
     def objective(self, corpus: Source) -> float:
         """E1 of this model on `corpus`, exactly: −(1/T) Σ_t Σ_j log P(w_{t+j} | w_t).
@@ -236,11 +335,11 @@ class SkipGram:
         model, however it was trained.
         """
         self._check_started()
-        encoded = Corpus.encode(sentences_of(corpus), self.vocabulary)
-        n = len(self.vocabulary)
-        counts = CoOccurrences.of(encoded, n, self.window, self.shrink_windows)
+        encoded = Corpus.encode(corpus, self.vocabulary)
         if not len(encoded):
             raise ValueError("the corpus has no word of this model's vocabulary")
+        n = len(self.vocabulary)
+        counts = CoOccurrences.of(encoded, n, self.window, self.shrink_windows)
         with no_grad():
             total: float = sum(
                 exact_loss(take(self.V, rows), self.U, self.bias, counts.dense(rows)).item()
@@ -249,13 +348,66 @@ class SkipGram:
 
     @property
     def wv(self) -> WordVectors:
-        """The vectors: v + u after "softmax", v after "negative" (what scores best for each)."""
-        return self.word_vectors("v+u" if self.loss == "softmax" else "v")
+        """The vectors v + u, which score better than either alone, after both losses."""
+        return self.word_vectors("v+u")
 
     def word_vectors(self, which: str) -> WordVectors:
         """The centre vectors "v", the outside vectors "u", or their sum "v+u"."""
         self._check_started()
-        tables = {"v": self.V.data, "u": self.U.data, "v+u": self.V.data + self.U.data}
+        tables = {"v": lambda: self.V.numpy(), "u": lambda: self.U.numpy(),
+                  "v+u": lambda: self.V.data + self.U.data}
         if which not in tables:
             raise ValueError(f"word vectors are 'v', 'u' or 'v+u', not {which!r}")
-        return WordVectors(self.vocabulary.words, tables[which].copy(), self.vocabulary.counts)
+        return WordVectors(self.vocabulary.words, tables[which](), self.vocabulary.counts,
+                           dropped=self.vocabulary.dropped,
+                           settings={**self.settings, "vectors": which})
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """A short text that differs for different corpora."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in (corpus.ids, corpus.starts):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays of a model's file, and what else is told there."""
+    arrays, metadata = read_safetensors(path)
+    try:
+        told = {name: json.loads(metadata[name]) for name in
+                ("settings", "losses", "partial", "steps", "corpus", "words", "dropped")}
+        n, d = len(told["words"]), SkipGram(**told["settings"]).vector_size
+        shapes = {"V": (n, d), "U": (n, d), "counts": (n,)}
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not a skip-gram model that was saved whole: "
+                          f"{error!r}") from error
+    return arrays, told
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[list[int]]:
+    """Note Ctrl-C in a list, so that a step can end, instead of raising KeyboardInterrupt.
+
+    The second one raises. Outside the main thread, or where a program handles Ctrl-C itself,
+    nothing is changed.
+    """
+    noted: list[int] = []
+    if (threading.current_thread() is not threading.main_thread()
+            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler):
+        yield noted
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if noted:
+            raise KeyboardInterrupt
+        noted.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

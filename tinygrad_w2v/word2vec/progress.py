@@ -10,23 +10,24 @@ from typing import Any, Self
 
 
 class Progress:
-    """Shows `passes` passes of `steps` steps each, the loss, and the time left.
+    """Shows how far `passes` passes over `words` words have got, the loss, and the time left.
 
-    ``advance`` is called after every step, ``finish`` after every pass with the loss it saw. A pass
-    may take fewer steps than was thought.
+    `advance` is called after every step with the share of the pass that is done, `finish` after
+    every pass with the loss it saw. `done` counts passes that were made before.
     """
 
-    def __init__(self, passes: int, steps: int, show: bool = True):
-        self.passes, self.steps, self.show = passes, steps, show
-        self.done, self.passed, self.start = 0, 0, time.perf_counter()
+    def __init__(self, passes: int, words: int, show: bool = True, done: int = 0):
+        self.passes, self.words, self.show = passes, words, show
+        self.first = self.passed = done
+        self.start = time.perf_counter()
         self.bar: Any = None
 
     def __enter__(self) -> Self:
         if self.show and sys.stderr.isatty():
             try:
                 tqdm = importlib.import_module("tqdm").tqdm
-                self.bar = tqdm(total=self.passes * self.steps, unit="block", file=sys.stderr,
-                                dynamic_ncols=True)
+                self.bar = tqdm(total=self.passes * self.words, initial=self.first * self.words,
+                                unit=" words", unit_scale=True, file=sys.stderr, dynamic_ncols=True)
             except ImportError:
                 pass
         return self
@@ -36,23 +37,19 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def advance(self) -> None:
-        """Count a step."""
-        self._count(self.done + 1)
-
-    def _count(self, done: int) -> None:
+    def advance(self, share: float) -> None:
+        """Say how much of the pass is done."""
         if self.bar is not None:
-            self.bar.update(done - self.done)
-        self.done = done
+            self.bar.update(int((self.passed + share) * self.words) - self.bar.n)
 
     def finish(self, name: str, loss: float) -> None:
         """Report the loss of a pass."""
+        self.advance(1)
         self.passed += 1
-        self._count(self.passed * self.steps)
         if self.bar is not None:
             self.bar.set_postfix_str(f"{name} {loss:.4f}")
         elif self.show:
-            spent = time.perf_counter() - self.start
-            left = spent / max(self.done, 1) * (self.passes * self.steps - self.done)
-            print(f"pass {self.passed}/{self.passes}  {name} {loss:.4f}  "
-                  f"{spent:.1f} s, {left:.1f} s left", file=sys.stderr)
+            spent, made = time.perf_counter() - self.start, self.passed - self.first
+            left = spent / made * (self.passes - self.passed)
+            print(f"pass {self.passed}/{self.passes}  {name} {loss:.4f}  {spent:.1f} s, "
+                  f"{left:.1f} s left, {made * self.words / spent:,.0f} words/s", file=sys.stderr)
