@@ -255,7 +255,7 @@ class SkipGram:
             self.V, self.U, corpus, keep=keep, window=self.window, negative=self.negative,
             power=(vocabulary.counts / vocabulary.counts.max()) ** self.ns_exponent,
             shrink_windows=self.shrink_windows, seed=self.seed,
-            shard=min(max(len(corpus) // 8192, 128), 512))
+            shard=min(max(len(corpus) // 4096, 128), 1024))
         return self
 
     def _tables(self, v: Any, u: Any) -> None:

@@ -72,7 +72,7 @@ class SharedAdagrad:
     `second` (d, d), the running mean; `seen` (2, d, d), what the parts of a step add to it.
     """
 
-    DECAY, EVERY, REFRESH, FLOOR = 0.92, 4, 32, 1e-2
+    DECAY, EVERY, REFRESH, FLOOR, POWER = 0.92, 4, 32, 1e-2, -0.25
 
     def __init__(self, arrays: dict[str, Array]):
         self.sums, self.P, self.second, self.seen = (
@@ -108,7 +108,7 @@ class SharedAdagrad:
         mean = np.trace(self.second) / len(self.second)
         if step % self.REFRESH == 0 and mean > 0:
             values, vectors = np.linalg.eigh(self.second / mean)
-            root = np.maximum(values, self.FLOOR) ** -0.25
+            root = np.maximum(values, self.FLOOR) ** self.POWER
             self.P[:] = (vectors * root) @ vectors.T
 
 

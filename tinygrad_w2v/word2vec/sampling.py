@@ -22,7 +22,7 @@ from .rows import RowGroups, SharedAdagrad
 from .team import Layout, Team
 from .tiles import CHUNK, NOISE, SHARING, TILE, Tiles, band, pair_weights, tile_loss, tiles_of
 
-SHARDS = 8  # shards in a step: more workers than that have nothing to do
+SHARDS = 4  # shards in a step: more workers than that have nothing to do
 PARTS = 2  # parts of the words
 
 
@@ -39,6 +39,9 @@ class Shards:
         self.arrays, self.number, self.of = arrays, number, of
         self.window, self.negative, self.tiles = window, negative, tiles
         self.band = band(TILE, window, shrink_windows)
+        # glibc gives blocks back to the system, and clears them again, above a size that it learns
+        # from the largest block it has seen freed; twice a step that costs more than the products.
+        np.empty(31 << 20, np.uint8)
         self.chunk = Tiles(arrays["ids"], arrays["sentence"], arrays["noise"])
         self.optimisers = [SharedAdagrad({name: arrays[f"{table}_{name}"]
                                           for name in SharedAdagrad.memory(1, 1)})
