@@ -49,13 +49,14 @@ def environment(tmp_path_factory):
             "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
 
 
-def start(arguments, environment, folder, python=("-m", "tinygrad_w2v"), stderr=subprocess.PIPE):
+def start(arguments, environment, folder, python=("-m", "tinygrad_w2v"), stdout=subprocess.PIPE,
+          stderr=subprocess.PIPE):
     # A shell's background job, such as this test may be, has its children ignore Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return subprocess.Popen([sys.executable, *python, *map(str, arguments)], cwd=folder,
-                                env=environment, text=True, encoding="utf-8", stderr=stderr,
-                                stdout=subprocess.PIPE)
+                                env=environment, text=True, encoding="utf-8", stdout=stdout,
+                                stderr=stderr)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -257,6 +258,53 @@ def test_the_examples_of_the_help_run(call, run, command, monkeypatch):
         assert out
 
 
+PAGE = ROOT / "docs" / "command-line.md"
+
+
+def test_the_commands_of_the_page_run(call, run):
+    shutil.copy(run[0] / "documentation.safetensors", ".")
+    blocks = re.findall(r"^```console\n(.*?)^```$", PAGE.read_text(encoding="utf-8"),
+                        re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\$ (.*)$", "".join(blocks), re.MULTILINE)
+    ran = set()
+    for line in lines:
+        name, *arguments = shlex.split(line.split(" > ")[0])
+        if name == "printf":
+            subprocess.run(line, shell=True, check=True)
+        elif name == "tinygrad-w2v" and arguments[:1] in ([], ["train"]):
+            cli.parser().parse_args(arguments or ["demo"])  # it has run above
+        elif name == "tinygrad-w2v":
+            code, out, err = call(*arguments)
+            assert (code, err, bool(out)) == (0, "", True), line
+            ran.add(arguments[0])
+    assert ran == {"similar", "analogy", "evaluate", "convert"}
+
+
+def keys(document):
+    """All keys of a JSON document, but for those of settings."""
+    if isinstance(document, list):
+        return set().union(*map(keys, document))
+    if not isinstance(document, dict):
+        return set()
+    return set(document).union(*(keys(v) for k, v in document.items() if k != "settings"))
+
+
+def test_the_page_tells_all_keys_of_all_json_documents(call, run, monkeypatch):
+    rows = PAGE.read_text(encoding="utf-8").split("|---|---|\n")[-1].split("\n\n")[0].splitlines()
+    monkeypatch.setattr(cli, "documentation", lambda: ([["to", "be"]] * 9, []))
+    shutil.copy(run[0] / "documentation.safetensors", "v.safetensors")
+    for name, text in {"corpus": language(0), "questions": ": s\ntrue false left right\n",
+                       "pairs": "red\tblue\t9\nred\tmonday\t1\n"}.items():
+        Path(name).write_text(text, encoding="utf-8")
+    for line in ("demo -o demo", "train corpus -o out.bin", "similar v.safetensors red",
+                 "analogy v.safetensors true false left", "convert v.safetensors v.bin",
+                 "evaluate v.safetensors pairs questions"):
+        code, out, err = call(*line.split(), "--json")
+        assert code == 0, err
+        row = next(row for row in rows if f"`{line.split()[0]}`" in row.split("|")[1])
+        assert keys(json.loads(out)) <= set(re.findall(r"`(\w+)`", row))
+
+
 # ── questions ──
 
 
@@ -385,6 +433,16 @@ def test_a_reader_of_answers_may_leave_early(environment, wv, tmp_path):
     with process.stderr as errors:
         assert errors.read() == ""
     assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_result_that_cannot_be_written_down_is_an_error(environment, wv, tmp_path):
+    wv.save(tmp_path / "v.safetensors")
+    with open("/dev/full", "w") as full:
+        process = start(["similar", "v.safetensors", "man"], environment, tmp_path, stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert one_line(err).endswith("No space left on device")
 
 
 # ── scores ──

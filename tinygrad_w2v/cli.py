@@ -97,8 +97,10 @@ def tell(text: str) -> None:
     """Print a part of the result; it is no error if the reader has seen enough (`… | head`)."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         _hush(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _hush(stream: IO[str]) -> None:
