@@ -153,3 +153,14 @@ def test_functions_of_lists_and_arrays_are_plain_numpy():
     assert type(tg.softplus([1.0, 2.0])) is np.ndarray
     assert type(tg.exp(np.ones(2))) is np.ndarray
     assert tg.add(np.ones(2, np.float32), 2.0).dtype == np.float32
+
+
+def test_an_array_is_copied_unless_it_is_handed_over():
+    array = np.ones(3)
+    own, copy = tg.Tensor(array, copy=False), tg.Tensor(array)
+    array[0] = 2  # nobody should; but it shows whose memory it is
+    assert own.numpy().tolist() == [2, 1, 1]
+    assert copy.numpy().tolist() == [1, 1, 1]
+    assert not own.data.flags.writeable
+    assert array.flags.writeable
+    assert tg.Tensor([1, 2], dtype=float, copy=False).dtype == float

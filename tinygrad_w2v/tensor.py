@@ -21,8 +21,9 @@ _accumulating = threading.Lock()  # threads may share a leaf
 class Tensor(Traced, NDArrayOperatorsMixin):
     """An array of floats that can be differentiated by.
 
-    `data` (anything NumPy makes an array of) is copied. `dtype` is float32 or float64; integers and
-    booleans are constants, ids and masks, and stay NumPy arrays (TypeError). With
+    `data` (anything NumPy makes an array of) is copied, unless ``copy=False`` says that nobody will
+    write to the array any more: then the Tensor is a view of it. `dtype` is float32 or float64;
+    integers and booleans are constants, ids and masks, and stay NumPy arrays (TypeError). With
     ``requires_grad=True`` the Tensor is a *leaf*: `backward` of what is computed from it adds ∂L/∂x
     to its `.grad`. Operations are NumPy's, as methods, as functions of this package and as
     ``np.exp(x)``; none works in place.
@@ -36,8 +37,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
 
     __slots__ = ("__weakref__",)
 
-    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None):
-        array = np.array(data, dtype=dtype)
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, copy: Any = True):
+        array = np.array(data, dtype) if copy else np.asarray(data, dtype).view()
         if array.dtype.char not in ("fd" if requires_grad else "fdgFDG"):
             what = "gradients are taken by" if requires_grad else "a Tensor holds"
             raise TypeError(f"{what} float32 or float64, not {array.dtype}: pass floats, or "

@@ -45,9 +45,6 @@ class ExactSoftmax:
         """Do nothing: the products of matrices are large enough for BLAS to share them out."""
         yield
 
-    def collect(self) -> None:
-        """Do nothing: V, U and the bias are moved where they are."""
-
     def steps(self, epoch: int, rate: Callable[[float], float], skip: int = 0
               ) -> Iterator[tuple[float, float, float]]:
         """Make the steps of a pass, but for the first `skip`, which were made before.

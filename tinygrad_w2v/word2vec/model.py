@@ -19,6 +19,7 @@ import numpy as np
 
 from ..derived import take
 from ..functional import no_grad
+from ..sparse import Array
 from ..tensor import Tensor
 from .corpus import Corpus, Source, Vocabulary
 from .exact import ExactSoftmax
@@ -182,6 +183,7 @@ class SkipGram:
         with (np.errstate(over="ignore", invalid="ignore"),  # the loss tells
               trainer.team(self.workers), noted_interrupts() as noted,
               Progress(self.epochs, len(self.corpus), progress, first) as shown):
+            self.V, self.U = trainer.V, trainer.U  # in the memory that workers share
             for epoch in range(first, self.epochs):
                 try:
                     for loss, weight, done in trainer.steps(epoch, self._rate(epoch),
@@ -197,7 +199,6 @@ class SkipGram:
                 self.losses.append(self._partial[1] / max(self._partial[2], 1e-300))
                 self._partial = (0, 0.0, 0.0)
                 shown.finish(trainer.name, self.losses[-1])
-                trainer.collect()
                 if checkpoint is not None:
                     self.save(checkpoint)
                 seconds = time.perf_counter() - begun
@@ -217,7 +218,6 @@ class SkipGram:
         return lambda share: self.lr * fall[self.loss]((epoch + share) / self.epochs)
 
     def _interrupted(self, checkpoint: str | os.PathLike[str] | None) -> None:
-        self._trainer.collect()
         if checkpoint is not None:
             self.save(checkpoint)
         raise KeyboardInterrupt
@@ -238,8 +238,7 @@ class SkipGram:
         self._partial = (0, 0.0, 0.0)
         self.bias: Tensor | None = None
         if self.loss == "softmax":
-            v, u = rng.normal(0, 0.05, (2, n, d))
-            self._tables(v, u)
+            self._tables(*(rng.normal(0, 0.05, (n, d)).astype(np.float32) for _ in "VU"))
             self.counts = CoOccurrences.of(corpus, n, self.window, self.shrink_windows)
             if self.with_bias:
                 totals = self.counts.totals
@@ -247,7 +246,8 @@ class SkipGram:
                 self.bias = Tensor(share, requires_grad=True, dtype=np.float32)
             self._trainer: Any = ExactSoftmax(self.V, self.U, self.bias, self.counts, self.seed)
             return self
-        self._tables(rng.uniform(-0.5 / d, 0.5 / d, (n, d)), np.zeros((n, d)))
+        v = (rng.random((n, d), np.float32) - np.float32(0.5)) / np.float32(d)
+        self._tables(v, np.zeros((n, d), np.float32))
         share, keep = vocabulary.counts / vocabulary.counts.sum(), np.ones(n)
         if self.sample:
             keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
@@ -258,9 +258,9 @@ class SkipGram:
             shard=min(max(len(corpus) // 4096, 128), 1024))
         return self
 
-    def _tables(self, v: Any, u: Any) -> None:
-        self.V = Tensor(v, requires_grad=True, dtype=np.float32)
-        self.U = Tensor(u, requires_grad=True, dtype=np.float32)
+    def _tables(self, v: Array, u: Array) -> None:
+        self.V = Tensor(v, requires_grad=True, copy=False)
+        self.U = Tensor(u, requires_grad=True, copy=False)
 
     def _check_started(self) -> SkipGram:
         if not hasattr(self, "V"):

@@ -74,7 +74,7 @@ class Shards:
                 continue
             weights = pair_weights(part.sentence, self.band)
             looked_up = (V, part.ids[:, middle]), (U, part.ids), (U, part.noise)
-            v, u, z = [Tensor(np.take(table, ids, axis=0), requires_grad=True)
+            v, u, z = [Tensor(np.take(table, ids, axis=0), requires_grad=True, copy=False)
                        for table, ids in looked_up]
             loss = tile_loss(v, u, z, weights, self.negative)
             loss.sum().backward()
@@ -109,7 +109,8 @@ class NegativeSampling:
 
     `keep` (n,) is the share of each word's occurrences that is used, `power` (n,) the weight with
     which it is drawn as noise, `seed` makes the numbers of all passes; a step has 4 · `shard`
-    words. Used within `team`, which starts the workers; `state` are the arrays that it moves.
+    words. `team` starts the workers: V and U are then Tensors in the memory that all share, and
+    `state` is what the optimisers remember there.
     """
 
     name = "loss"
@@ -140,21 +141,14 @@ class NegativeSampling:
         job = f"{Shards.__module__}:{Shards.__name__}"
         with one_thread(), Team(min(workers, SHARDS), layout, job, self.settings) as self._team:
             arrays = self._team.arrays
-            for name, array in [("V", self.V.data), ("U", self.U.data), *self.state.items()]:
+            for name, array in self.state.items():
                 arrays[name][...] = array
-            try:
-                yield
-            finally:
-                self.collect()
-
-    def collect(self) -> None:
-        """Take V, U and the optimisers' memory over from the team."""
-        arrays = self._team.arrays
-        for tensor, name in ((self.V, "V"), (self.U, "U")):
-            with tensor.edit() as values:
-                values[...] = arrays[name]
-        for name, array in self.state.items():
-            array[...] = arrays[name]
+            self.state = {name: arrays[name] for name in self.state}
+            arrays["V"][...] = self.V.data
+            self.V = Tensor(arrays["V"], requires_grad=True, copy=False)
+            arrays["U"][...] = self.U.data
+            self.U = Tensor(arrays["U"], requires_grad=True, copy=False)
+            yield
 
     def steps(self, epoch: int, rate: Callable[[float], float], skip: int = 0
               ) -> Iterator[tuple[float, float, float]]:
@@ -178,7 +172,9 @@ class NegativeSampling:
                 loss, weight = arrays["losses"].sum(axis=0).tolist()
                 if not np.isfinite(loss):
                     raise FloatingPointError(f"the loss became {loss}")
-                self._team.call("move", start, stop, float(rate(begin)), self.number)
+                with self.V.edit(), self.U.edit():  # graphs that saved them notice
+                    self._team.call("move", start, stop, float(rate(begin)),
+                                    self.number)
                 self.number += 1
                 for optimiser in self._team.own.optimisers:
                     optimiser.finish(self.number - 1)

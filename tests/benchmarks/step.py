@@ -1,0 +1,114 @@
+"""A step of negative sampling: what the autodiff engine costs, and where the time goes.
+
+    python tests/benchmarks/step.py [--rounds 60]
+
+The same step is made with gradients by the engine and by hand, in turn, on a made-up text with
+words as frequent as in English (Zipf's law). Medians; one process, one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from functools import partial
+
+import numpy as np
+
+from tinygrad_w2v import Tensor
+from tinygrad_w2v.word2vec.blas import one_thread
+from tinygrad_w2v.word2vec.corpus import Corpus
+from tinygrad_w2v.word2vec.sampling import SHARDS, NegativeSampling
+from tinygrad_w2v.word2vec.tiles import TILE, pair_weights, tiles_of
+
+N, D, WINDOW, SHARD = 50_000, 100, 5, 1024
+
+
+def trainer() -> NegativeSampling:
+    """A training under way, in this process alone."""
+    rng = np.random.default_rng(0)
+    share = 1 / (np.arange(N) + 2.7)
+    share /= share.sum()
+    text = rng.choice(N, 400_000, p=share).astype(np.int32)
+    keep = np.minimum(1, np.sqrt(1e-3 / share) + 1e-3 / share)
+    V, U = (Tensor(rng.normal(0, 0.1, (N, D)), requires_grad=True, dtype=np.float32)
+            for _ in range(2))
+    return NegativeSampling(V, U, Corpus(text, np.arange(0, 400_000, 35)), keep=keep,
+                            power=share**0.75, window=WINDOW, negative=5, shrink_windows=True,
+                            seed=0, shard=SHARD)
+
+
+def by_hand(job, start: int, stop: int) -> None:
+    """What `Shards.gradients` does, its gradient written out."""
+    middle = slice(WINDOW, WINDOW + TILE)
+    V, U, losses = (job.arrays[name] for name in ("V", "U", "losses"))
+    places = job.places(stop - start)
+    for shard in range(SHARDS):
+        first = start + shard * job.tiles
+        part = job.chunk.part(first, min(first + job.tiles, stop))
+        w = pair_weights(part.sentence, job.band)
+        v, u, z = (np.take(table, ids, axis=0) for table, ids in
+                   ((V, part.ids[:, middle]), (U, part.ids), (U, part.noise)))
+        grouped = v.reshape(len(z), -1, D)
+        near, far = v @ u.swapaxes(1, 2), grouped @ z.swapaxes(1, 2)
+        of_pairs = np.minimum(near, 0) - np.log1p(np.exp(-np.abs(near)))
+        of_noise = np.maximum(far, 0) + np.log1p(np.exp(-np.abs(far)))
+        share = w.sum(axis=2) * (job.negative / z.shape[1])
+        loss = of_noise.sum(axis=2).reshape(share.shape) * share - (of_pairs * w).sum(axis=2)
+        attract = w * np.expm1(of_pairs)  # −w σ(−x)
+        repel = -np.expm1(-of_noise) * share.reshape(len(z), -1, 1)  # w σ(x)
+        to_v = attract @ u
+        to_v += (repel @ z).reshape(v.shape)
+        gradients = to_v, attract.swapaxes(1, 2) @ v, repel.swapaxes(1, 2) @ grouped
+        for gradient, rows in zip(gradients, places, strict=True):
+            begin = shard * len(gradient)
+            rows[begin : begin + len(gradient)] = gradient
+        losses[shard] = loss.sum(dtype=np.float64), w.sum(dtype=np.float64)
+
+
+def main() -> None:
+    """Check that both give the same, then time them in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=60)
+    rounds = parser.parse_args().rounds
+    training = trainer()
+    with one_thread(), training.team(workers=1):
+        job = training._team.own
+        chunk, _ = next(tiles_of(training.corpus, training.keep, training.power, WINDOW,
+                                 np.random.default_rng(1)))
+        for name, array in zip(("ids", "sentence", "noise"), chunk, strict=True):
+            job.arrays[name][: len(array)] = array
+        stop = SHARDS * training.tiles
+        outcomes = []
+        for gradients in (job.gradients, partial(by_hand, job)):
+            gradients(0, stop)
+            outcomes.append([job.arrays[name].copy() for name in ("v_rows", "u_rows", "losses")])
+        for ours, theirs in zip(*outcomes, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+        spent: dict[str, list[float]] = {"engine": [], "by hand": [], "move": []}
+        for i in range(rounds):
+            begin = i % (len(chunk) // stop) * stop
+            span = begin, begin + stop
+            calls = {"engine": partial(job.gradients, *span),
+                     "by hand": partial(by_hand, job, *span),
+                     "move": partial(job.move, *span, 0.01, i)}
+            for name, call in calls.items():
+                before = time.perf_counter()
+                call()
+                spent[name].append(time.perf_counter() - before)
+    middle = {name: statistics.median(times) * 1e3 for name, times in spent.items()}
+    words = stop * TILE
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python "
+          f"{platform.python_version()}; a step of {words:,} words, one worker\n")
+    for name, text in (("engine", "loss and gradient, by the engine"),
+                       ("by hand", "loss and gradient, by hand"), ("move", "moving the rows")):
+        print(f"{text:<34}{middle[name]:8.2f} ms{middle[name] / words * 1e6:8.0f} ns a word")
+    ratio = statistics.median((a + m) / (b + m) for a, b, m in zip(
+        spent["engine"], spent["by hand"], spent["move"], strict=True))
+    print(f"\nthe step with the engine costs {ratio:.2f} times the step by hand")
+
+
+if __name__ == "__main__":
+    main()
