@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,8 @@ def test_mlp_spirals_without_matplotlib_says_so_and_still_trains(tmp_path):
     assert share(done.stdout) >= 97
     assert 'No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"' in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_of_the_tiles_is_what_its_program_draws():
+    draw = runpy.run_path(str(ROOT / "docs" / "tiles_picture.py"))["picture"]
+    assert (ROOT / "docs" / "tiles.svg").read_text(encoding="utf-8") == draw()
