@@ -1,4 +1,8 @@
-"""Text to numbers: tokens, the vocabulary, and a corpus as one array of word ids."""
+"""Text to numbers: tokens, the vocabulary, and a corpus as one array of word ids.
+
+A text is encoded once, in one pass. What is long goes to a temporary file, from which slices of ids
+are read as they are needed: memory does not grow with the text.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,25 @@ import bz2
 import gzip
 import lzma
 import os
+import tempfile
+import threading
+import weakref
 import zlib
+from array import array
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import (
+    Callable,
+    Collection,
+    ItemsView,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import contextmanager
-from itertools import chain, count, islice, repeat
+from itertools import accumulate, chain, count, islice, repeat
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -24,8 +42,68 @@ Batch = Iterable[list[str]]  # sentences; the last one may go on in the next bat
 Piece = tuple[Array, Array]  # ids, -1 for a word that is not known; where among them sentences end
 
 BLOCK = 1 << 17  # characters or words read at a time
+CHUNK = 1 << 18  # word ids of a stored text held at a time
+IN_MEMORY = 1 << 20  # words; a longer text is stored in a file
 OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 ARCHIVES = (".zip", ".zst", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+
+
+class PackedWords:
+    """Strings one behind the other: 8 bytes and the letters for each, where a list takes 64.
+
+    >>> list(PackedWords(["one", "a"]))
+    ['one', 'a']
+    """
+
+    def __init__(self, words: Collection[str]):
+        lengths = (len(word.encode(errors="surrogatepass")) for word in words)
+        self._ends = array("q", accumulate(lengths, initial=0))
+        self._letters = "".join(words).encode(errors="surrogatepass")
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, i: int) -> str:
+        return self._letters[self._ends[i] : self._ends[i + 1]].decode(errors="surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.__getitem__, range(len(self)))
+
+
+class WordCounts(Mapping[str, int]):
+    """Words and their counts in alphabetical order, packed; a word is looked up by bisection.
+
+    It takes less than 20 bytes and the letters for each word, where a dict takes about 100.
+
+    >>> counts = WordCounts({"one": 1, "a": 2})
+    >>> counts, counts["one"], "two" in counts
+    ({'a': 2, 'one': 1}, 1, False)
+    """
+
+    def __init__(self, counts: Mapping[str, int]):
+        words = sorted(counts)
+        self._words = PackedWords(words)
+        self._counts = array("q", map(counts.__getitem__, words))
+
+    def __getitem__(self, word: str) -> int:
+        if isinstance(word, str):
+            i = bisect_left(self._words, word)
+            if i < len(self) and self._words[i] == word:
+                return self._counts[i]
+        raise KeyError(word)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def items(self) -> ItemsView[str, int]:
+        """All words with their counts, without a search for each: ``dict(counts.items())``."""
+        return dict(zip(self, self._counts, strict=True)).items()
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
 
 
 class Vocabulary:
@@ -39,10 +117,10 @@ class Vocabulary:
     (['a', 'b'], array([2, 2]), {'c': 1})
     """
 
-    def __init__(self, words: Sequence[str], counts: Array | Sequence[int],
+    def __init__(self, words: Iterable[str], counts: Array | Sequence[int],
                  dropped: Mapping[str, int] | None = None):
         self.words, self.counts = list(words), np.asarray(counts, np.int64)
-        self.dropped = {} if dropped is None else dropped
+        self.dropped: Mapping[str, int] = dropped or {}
         self.index = {word: i for i, word in enumerate(self.words)}
 
     @classmethod
@@ -64,7 +142,7 @@ class Vocabulary:
         words = sorted(str(word) for word, times in counts.items() if times >= min_count)
         words.sort(key=counts.__getitem__, reverse=True)  # stable: ties stay in alphabetical order
         dropped = {str(word): times for word, times in counts.items() if times < min_count}
-        return cls(words, [counts[word] for word in words], dropped)
+        return cls(words, [counts[word] for word in words], WordCounts(dropped))
 
     def __len__(self) -> int:
         return len(self.words)
@@ -73,26 +151,103 @@ class Vocabulary:
         return word in self.index
 
 
+class StoredIds:
+    """Word ids (T,) of int32 in a temporary file without a name; slices of it are arrays.
+
+    ``ids[start:stop]`` reads that part (threads and forked processes may do so at the same time),
+    ``np.asarray(ids)`` all. The file goes when the object does. OSError if the disk is full.
+
+    >>> ids = StoredIds()
+    >>> ids.append(np.array([3, 1, 2], np.int32))
+    >>> ids.shape, ids[1:]
+    ((3,), array([1, 2], dtype=int32))
+    """
+
+    # NB: mapping the file would be shorter, but pages that were read count as memory of the process
+
+    dtype = np.dtype(np.int32)
+
+    def __init__(self) -> None:
+        self._size, self._lock = 0, threading.Lock()
+        with self._explained():
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (the next line closes)
+        weakref.finalize(self, self._file.close)
+
+    def append(self, ids: Array) -> None:
+        """Write ids behind the others."""
+        rest = ids.astype(self.dtype, copy=False).view(np.uint8).data
+        with self._explained(), self._lock:
+            self._file.seek(0, os.SEEK_END)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._size += len(ids)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        folder = tempfile.gettempdir()
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, "cannot write a text that is longer than memory should hold "
+                          f"to {folder} ({error.strerror}): set TMPDIR to a folder with more room, "
+                          "4 to 8 bytes a word") from error
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(T,)."""
+        return (self._size,)
+
+    def __getitem__(self, where: slice) -> Array:
+        if not isinstance(where, slice) or where.step not in (None, 1):
+            raise TypeError(f"a stored text is read by slices, ids[start:stop], not ids[{where!r}];"
+                            " np.asarray(ids) reads all of it")
+        start, stop, _ = where.indices(len(self))
+        ids = np.empty(max(stop - start, 0), self.dtype)
+        rest, place = ids.view(np.uint8).data, start * self.dtype.itemsize
+        while rest:
+            if not (got := self._read(rest, place)):
+                raise OSError("the temporary file of the corpus was cut short")
+            rest, place = rest[got:], place + got
+        return ids
+
+    def _read(self, memory: memoryview, place: int) -> int:
+        if hasattr(os, "preadv"):  # it moves no position that others share
+            return os.preadv(self._file.fileno(), [memory], place)
+        with self._lock:
+            self._file.seek(place)
+            return self._file.readinto(memory)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("a stored text is no array: it cannot be had without a copy")
+        return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
+
+
 class Corpus:
     """A text as word ids: `ids` (T,) in reading order, cut into sentences at `starts` (S + 1,).
 
     Sentence i is ``ids[starts[i]:starts[i + 1]]``. `starts` may be given in any order, with or
     without the ends 0 and T; a sentence without words is none. `vocabulary` has the words that the
-    ids stand for (no words if it is not given). ValueError if a start lies outside the text.
+    ids stand for (no words if it is not given). `ids` are an array, or `StoredIds` if the text is
+    long: both have slices, ``ids[start:stop]``. ValueError if a start lies outside the text.
 
     >>> corpus = Corpus(np.array([0, 1, 0]), [2])
     >>> corpus.starts, corpus.sentence
     (array([0, 2, 3]), array([0, 0, 1], dtype=int32))
     """
 
-    def __init__(self, ids: Array, starts: Array | Sequence[int],
+    def __init__(self, ids: Array | StoredIds, starts: Array | Sequence[int],
                  vocabulary: Vocabulary | None = None):
         self.ids = ids
-        edges = np.sort(np.append(np.asarray(starts, np.int64), [0, len(ids)]))
+        edges = np.append(np.asarray(starts, np.int64), [0, len(ids)])
+        edges.sort()
         if edges[0] < 0 or edges[-1] > len(ids):
             raise ValueError(f"sentences start from {edges[0]} to {edges[-1]}, but the text goes "
                              f"from 0 to {len(ids)}")
-        self.starts = edges[np.diff(edges, prepend=-1) > 0]
+        self.starts = edges[np.append(True, edges[1:] > edges[:-1])]
         self.vocabulary = Vocabulary([], []) if vocabulary is None else vocabulary
 
     @classmethod
@@ -111,31 +266,38 @@ class Corpus:
         - an iterable of sentences, each an iterable of words. It is gone through once, so that it
           may be a generator.
 
-        Beside the ids, which take 4 bytes a word (8 while they are joined), only the distinct words
-        are held.
+        Memory holds the distinct words and the places where sentences end. A text of more than
+        `IN_MEMORY` words (a million) goes to the folder for temporary files (see `tempfile`), which
+        needs 4 bytes a word, 8 while it is read: `ids` are then `StoredIds`, to be read by slices.
 
         FileNotFoundError if there is nothing at the path; ValueError, naming the file, if it is cut
         short, damaged or an archive, and if the corpus has no words; TypeError, with the number of
-        the sentence, for what is no list of words. Errors of a generator pass through.
+        the sentence, for what is no list of words; OSError if the text cannot be stored. Errors of
+        a generator pass through.
 
         >>> corpus = Corpus.read([["to", "be"], ["or", "not"], ["to", "be"]], min_count=2)
         >>> corpus.vocabulary.words, corpus.ids, corpus.starts
         (['be', 'to'], array([1, 0, 1, 0], dtype=int32), array([0, 2, 4]))
         """
         number: defaultdict[str, int] = defaultdict(count().__next__)  # in order of appearance
-        pieces = list(_numbered(source, lambda tokens: map(number.__getitem__, tokens)))
+        text = cls._joined(_numbered(source, lambda tokens: map(number.__getitem__, tokens)))
         if not number:
             raise ValueError("the corpus has no words: it is empty, or an iterator that was used "
                              "up before")
         counts = np.zeros(len(number), np.int64)
-        for ids, _ in pieces:
+        for ids in text.chunks():
             np.add.at(counts, ids, 1)
-        vocabulary = Vocabulary.from_counts(dict(zip(number, counts.tolist(), strict=True)),
-                                            min_count)
-        final = np.fromiter(map(vocabulary.index.get, number, repeat(-1)), np.int32, len(number))
-        for i, (ids, ends) in enumerate(pieces):  # one by one, to hold the text only once
-            pieces[i] = _without_unknown(final[ids], ends)
-        return cls._joined(pieces, vocabulary)
+        for word, times in zip(number, counts.tolist(), strict=True):
+            number[word] = times  # from here on it counts: a second dict would be as large
+        seen = Vocabulary.from_counts(number, min_count)
+        final = np.fromiter(map(seen.index.get, number, repeat(-1)), np.int32, len(number))
+        # its words stand among those that go: as copies, made afterwards, they stand close
+        # together, and the memory of the others can be given back
+        parts = PackedWords(seen.words), seen.counts, seen.dropped
+        number.clear()
+        del seen
+        return cls._joined((_without_unknown(final[ids], ends) for ids, ends in text._pieces()),
+                           Vocabulary(*parts))
 
     @classmethod
     def encode(cls, source: Source, vocabulary: Vocabulary) -> Corpus:
@@ -150,19 +312,51 @@ class Corpus:
         """
         look_up = vocabulary.index.get
         numbered = _numbered(source, lambda tokens: map(look_up, tokens, repeat(-1)))
-        return cls._joined([_without_unknown(*piece) for piece in numbered], vocabulary)
+        return cls._joined((_without_unknown(*piece) for piece in numbered), vocabulary)
 
     @classmethod
-    def _joined(cls, pieces: list[Piece], vocabulary: Vocabulary) -> Corpus:
-        offsets = np.cumsum([0] + [len(ids) for ids, _ in pieces])
-        starts = [ends + offset for (_, ends), offset in zip(pieces, offsets, strict=False)]
-        return cls(np.concatenate([np.empty(0, np.int32)] + [ids for ids, _ in pieces]),
-                   np.concatenate([np.empty(0, np.int64)] + starts), vocabulary)
+    def _joined(cls, pieces: Iterable[Piece], vocabulary: Vocabulary | None = None) -> Corpus:
+        size, held, starts = 0, [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        stored: StoredIds | None = None
+        for ids, ends in pieces:
+            starts.append(ends + size)
+            held.append(ids)
+            size += len(ids)
+            if size > IN_MEMORY:
+                stored = StoredIds() if stored is None else stored
+                for some in held:
+                    stored.append(some)
+                held.clear()
+        return cls(np.concatenate(held) if stored is None else stored, np.concatenate(starts),
+                   vocabulary)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[Array]:
+        """The ids, `size` of them at a time."""
+        return (self.ids[start : start + size] for start in range(0, len(self), size))
+
+    def _pieces(self) -> Iterator[Piece]:
+        for start in range(0, len(self), CHUNK):
+            ids = self.ids[start : start + CHUNK]
+            first, last = np.searchsorted(self.starts, [start, start + len(ids)])
+            yield ids, self.starts[first:last] - start
+
+    def sentence_numbers(self, start: int, stop: int) -> Array:
+        """The number of the sentence of each word of ``ids[start:stop]``, int32.
+
+        >>> Corpus(np.zeros(5, np.int32), [2, 3]).sentence_numbers(1, 5)
+        array([0, 1, 2, 2], dtype=int32)
+        """
+        start, stop, _ = slice(start, stop).indices(len(self))
+        stop = max(start, stop)
+        first = np.searchsorted(self.starts, start, side="right") - 1
+        last = np.searchsorted(self.starts, stop, side="left")
+        bounds = np.clip(self.starts[first : last + 1], start, stop)
+        return np.repeat(np.arange(first, last, dtype=np.int32), np.diff(bounds))
 
     @property
     def sentence(self) -> Array:
         """The number of each word's sentence, (T,) of int32; computed anew whenever it is asked."""
-        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
+        return self.sentence_numbers(0, len(self))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -179,8 +373,7 @@ def _numbered(source: Source, look_up: Callable[[list[str]], Iterable[int]]) -> 
 
 
 def _without_unknown(ids: Array, ends: Array) -> Piece:
-    known = ids >= 0
-    return ids[known], np.append(0, np.cumsum(known))[ends]
+    return ids[ids >= 0], ends - np.searchsorted(np.flatnonzero(ids < 0), ends)
 
 
 def _batches(source: Source) -> Iterator[Batch]:
