@@ -23,7 +23,7 @@ from tinygrad_w2v.word2vec.corpus import Corpus
 from tinygrad_w2v.word2vec.sampling import SHARDS, NegativeSampling
 from tinygrad_w2v.word2vec.tiles import TILE, pair_weights, tiles_of
 
-N, D, WINDOW, SHARD = 50_000, 100, 5, 1024
+N, D, WINDOW, SHARD = 50_000, 100, 5, 512
 
 
 def trainer() -> NegativeSampling:

@@ -255,7 +255,7 @@ class SkipGram:
             self.V, self.U, corpus, keep=keep, window=self.window, negative=self.negative,
             power=(vocabulary.counts / vocabulary.counts.max()) ** self.ns_exponent,
             shrink_windows=self.shrink_windows, seed=self.seed,
-            shard=min(max(len(corpus) // 4096, 128), 1024))
+            shard=min(max(len(corpus) // 8192, 128), 512))
         return self
 
     def _tables(self, v: Array, u: Array) -> None:
@@ -288,7 +288,8 @@ class SkipGram:
                   **{f"state/{name}": array for name, array in trainer.state.items()}}
         told = {"settings": self.settings, "losses": self.losses, "partial": self._partial,
                 "steps": trainer.number, "corpus": fingerprint(self.corpus),
-                "words": self.vocabulary.words, "dropped": self.vocabulary.dropped}
+                "words": self.vocabulary.words,
+                "dropped": dict(self.vocabulary.dropped.items())}
         write_safetensors(Path(path), arrays, {"format": "tinygrad_w2v skip-gram model"} | {
             name: json.dumps(value, ensure_ascii=False) for name, value in told.items()})
 
@@ -312,9 +313,11 @@ class SkipGram:
         for name, value in self.settings.items():
             if (other := told["settings"].get(name)) != value:
                 raise ValueError(f"{path}: this checkpoint was made with {name}={other!r}, not "
-                                 f"{value!r}: use the same settings, or another file")
+                                 f"{value!r}: use the same settings, name another file, or delete "
+                                 "it to start anew")
         if told["corpus"] != fingerprint(self.corpus):
-            raise ValueError(f"{path}: this checkpoint was made from another corpus")
+            raise ValueError(f"{path}: this checkpoint was made from another corpus: name another "
+                             "file, or delete it to start anew")
         tables = [(self.V, "V"), (self.U, "U"), (self.bias, "bias")]
         for tensor, name in tables:
             if tensor is not None:
@@ -366,7 +369,7 @@ class SkipGram:
 def fingerprint(corpus: Corpus) -> str:
     """A short text that differs for different corpora."""
     digest = hashlib.blake2b(digest_size=16)
-    for array in (corpus.ids, corpus.starts):
+    for array in (*corpus.chunks(), corpus.starts):
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

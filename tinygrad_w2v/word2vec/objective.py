@@ -46,7 +46,7 @@ class CoOccurrences:
         in the original program, which draws each position's window from 1 … m. Without, it counts
         1, as E1 has it.
 
-        >>> corpus = Corpus(np.array([0, 1, 0]), np.zeros(3, int))
+        >>> corpus = Corpus(np.array([0, 1, 0]), [0])
         >>> counts = CoOccurrences.of(corpus, 2, window=1, shrink_windows=False)
         >>> counts.dense(np.arange(2))
         array([[0., 2.],
@@ -54,11 +54,13 @@ class CoOccurrences:
         """
         parts: list[tuple[Array, Array]] = [(np.empty(0, np.int64), np.empty(0))]
         for start in range(0, len(corpus), CHUNK):
+            end = min(start + CHUNK + window, len(corpus))
+            ids, sentence = corpus.ids[start:end], corpus.sentence_numbers(start, end)
             for distance in range(1, window + 1):
-                stop = max(start, min(start + CHUNK, len(corpus) - distance))
-                here, there = slice(start, stop), slice(start + distance, stop + distance)
-                near = corpus.sentence[here] == corpus.sentence[there]
-                a, b = corpus.ids[here][near].astype(np.int64), corpus.ids[there][near]
+                stop = max(0, min(CHUNK, len(ids) - distance))
+                here, there = slice(0, stop), slice(distance, stop + distance)
+                near = sentence[here] == sentence[there]
+                a, b = ids[here][near].astype(np.int64), ids[there][near]
                 weight = (window - distance + 1) / window if shrink_windows else 1.0
                 keys, times = np.unique(np.concatenate([a * n + b, b * np.int64(n) + a]),
                                         return_counts=True)

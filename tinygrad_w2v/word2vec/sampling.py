@@ -22,7 +22,7 @@ from .rows import RowGroups, SharedAdagrad
 from .team import Layout, Team
 from .tiles import CHUNK, NOISE, SHARING, TILE, Tiles, band, pair_weights, tile_loss, tiles_of
 
-SHARDS = 4  # shards in a step: more workers than that have nothing to do
+SHARDS = 8  # shards in a step: more workers than that have nothing to do
 PARTS = 2  # parts of the words
 
 
@@ -77,7 +77,7 @@ class Shards:
             v, u, z = [Tensor(np.take(table, ids, axis=0), requires_grad=True, copy=False)
                        for table, ids in looked_up]
             loss = tile_loss(v, u, z, weights, self.negative)
-            loss.sum().backward()
+            loss.backward(np.ones(loss.shape))
             for leaf, rows, per_tile in zip((v, u, z), places, (1, 1, SHARING), strict=True):
                 begin = shard * self.tiles // per_tile
                 rows[begin : begin + len(leaf.data)] = leaf.grad
@@ -108,7 +108,7 @@ class NegativeSampling:
     """Moves V and U over a corpus, a step at a time.
 
     `keep` (n,) is the share of each word's occurrences that is used, `power` (n,) the weight with
-    which it is drawn as noise, `seed` makes the numbers of all passes; a step has 4 · `shard`
+    which it is drawn as noise, `seed` makes the numbers of all passes; a step has 8 · `shard`
     words. `team` starts the workers: V and U are then Tensors in the memory that all share, and
     `state` is what the optimisers remember there.
     """

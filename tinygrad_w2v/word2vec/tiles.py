@@ -118,7 +118,7 @@ def tiles_of(corpus: Corpus, keep: Array, power: Array, window: int, rng: np.ran
         text = corpus.ids[start:stop]
         kept = np.flatnonzero(rng.random(len(text), np.float32) < keep[text])
         ids = np.concatenate([ids, text[kept]])
-        sentence = np.concatenate([sentence, sentence_numbers(corpus, start, stop)[kept]])
+        sentence = np.concatenate([sentence, corpus.sentence_numbers(start, stop)[kept]])
         if stop == len(corpus):  # fill up the last tile, its margin, and tiles that share noise
             blank = -(len(ids) - m) % (b * SHARING) + m
             ids = np.concatenate([ids, np.zeros(blank, np.int32)])
@@ -129,15 +129,3 @@ def tiles_of(corpus: Corpus, keep: Array, power: Array, window: int, rng: np.ran
         noise = rng.permutation(np.repeat(np.arange(len(power), dtype=np.int32), drawn))
         yield Tiles(ids[places], sentence[places], noise.reshape(-1, NOISE)), stop / len(corpus)
         ids, sentence = ids[tiles * b :], sentence[tiles * b :]  # what is over, and a left margin
-
-
-def sentence_numbers(corpus: Corpus, start: int, stop: int) -> Array:
-    """The number of the sentence of each word from `start` to `stop`.
-
-    >>> sentence_numbers(Corpus(np.zeros(5, np.int32), [2, 3]), 1, 5)
-    array([0, 1, 2, 2], dtype=int32)
-    """
-    first = np.searchsorted(corpus.starts, start, side="right") - 1
-    last = np.searchsorted(corpus.starts, stop, side="left")
-    bounds = np.clip(corpus.starts[first : last + 1], start, stop)
-    return np.repeat(np.arange(first, last, dtype=np.int32), np.diff(bounds))
