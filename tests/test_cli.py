@@ -681,7 +681,7 @@ def test_a_checkpoint_that_is_named_is_kept_and_refuses_other_settings(call, cor
     kept = Path("model").read_bytes(), Path("v.bin").read_bytes()
     code, out, err = call(*options)
     assert (code, err) == (0, "going on from model\n")  # and nothing is left to do
-    assert "passes    3" in out
+    assert "passes    4" in out
     code, _, err = call(*options, "--window", 4, "--quiet")
     assert (code, "model: this checkpoint was made with window=5" in one_line(err)) == (1, True)
     assert (Path("model").read_bytes(), Path("v.bin").read_bytes()) == kept

@@ -137,6 +137,14 @@ def test_a_damaged_checkpoint_is_refused_as_one(damage, tmp_path):
             use()
 
 
+@pytest.mark.parametrize(("words", "passes"), [(1000, 4), (9_000_000, 3), (40_000_000, 2)])
+def test_longer_texts_take_fewer_passes_unless_told(words, passes, monkeypatch):
+    monkeypatch.setattr(model_module, "ENOUGH", 30_000_000 * len(TEXT) * 8 // words)
+    assert model(epochs=None).start(TEXT).epochs == passes
+    assert model(epochs=7).start(TEXT).epochs == 7
+    assert model("softmax", epochs=None).start(TEXT).epochs == 10
+
+
 def test_callbacks_see_every_pass_and_may_end_the_training():
     seen = []
 

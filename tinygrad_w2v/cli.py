@@ -397,8 +397,10 @@ def _train_options(added: Parser) -> None:
             default = usable_processors()
             about = f"{default}, the processors that can be used"
         elif default is None:
-            each: Any = EPOCHS if name == "epochs" else RATES
-            about = ", ".join(f"{value} for {loss}" for loss, value in each.items())
+            about = ", ".join(f"{value} for {loss}" for loss, value in RATES.items())
+            if name == "epochs":
+                about = (f"{EPOCHS['softmax']} for softmax; {EPOCHS['negative']} for negative, up "
+                         "to 4 for short texts")
         added.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default,
                            metavar="N" if kind is int else "X", help=f"{text} (default: {about})")
     added.add_argument("--no-shrink-windows", dest="shrink_windows", action="store_false",

@@ -29,7 +29,8 @@ from .progress import Progress
 from .sampling import NegativeSampling
 from .vectors import WordVectors
 
-EPOCHS = {"softmax": 10, "negative": 3}
+EPOCHS = {"softmax": 10, "negative": 2}
+ENOUGH = 30_000_000  # words that negative sampling sees in all its passes, if 4 are enough
 RATES = {"softmax": 1.0, "negative": 3.0}
 
 
@@ -75,8 +76,8 @@ class SkipGram:
         Weigh a pair at distance k by (m − k + 1)/m, on average what the original program does.
         False is E1 to the letter.
     epochs
-        Passes over the data; by default 3 ("negative") or 10 ("softmax"). 0 leaves the vectors at
-        their random start.
+        Passes over the data. By default 10 for "softmax"; for "negative" 2, or as many up to 4 as
+        show it 30 million words. 0 leaves the vectors at their random start.
     lr
         Learning rate, falling over the run. For "negative": the longest step that a word's vector
         can take, 3 by default. For "softmax": a factor on the shared-curvature steps, 1.
@@ -123,6 +124,7 @@ class SkipGram:
         self.loss, self.negative, self.sample = loss, int(negative), float(sample)
         self.ns_exponent, self.shrink_windows = float(ns_exponent), bool(shrink_windows)
         self.epochs = EPOCHS[loss] if epochs is None else int(epochs)
+        self._by_length = epochs is None and loss == "negative"  # `start` knows how many epochs
         self.lr, self.seed = float(RATES[loss] if lr is None else lr), int(seed)
         self.with_bias, self.workers = bool(bias) and loss == "softmax", int(workers)
         self.losses: list[float] = []
@@ -233,6 +235,8 @@ class SkipGram:
         if not np.any(np.diff(corpus.starts) > 1):
             raise ValueError("no two words of the corpus stand in one sentence: there is nothing "
                              "to learn from")
+        if self._by_length:
+            self.epochs = int(np.clip(ENOUGH // len(corpus), EPOCHS["negative"], 4))
         rng, n, d = np.random.default_rng(self.seed), len(vocabulary), self.vector_size
         self.vocabulary, self.corpus, self.losses = vocabulary, corpus, []
         self._partial = (0, 0.0, 0.0)
