@@ -149,8 +149,8 @@ def test_training_is_its_definition(case, monkeypatch):
     shards, chunk, words, settings = CASES[case]
     of_shards = sampling.NegativeSampling
     monkeypatch.setattr(model_module, "NegativeSampling",
-                        lambda *given, **named: of_shards(*given, **{**named, "shard": SHARD}))
-    monkeypatch.setattr(sampling, "SHARDS", shards)  # other processes keep their 8
+                        lambda *given, **named: of_shards(
+                            *given, **{**named, "shard": SHARD, "shards": shards}))
     for module in (tiles_module, sampling):
         monkeypatch.setattr(module, "CHUNK", chunk)
     text = zipf_text(words)

@@ -102,7 +102,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         """Write to a leaf's values in place: ``with w.edit() as array: array -= 0.1 * w.grad``.
 
         Graphs that saved other values notice: their `backward` raises a `GraphError`. The array can
-        be written to within the block only; views of it that live on lose their hold.
+        be written to within the block only; views of it that live on lose their hold, but not those
+        of an array that was handed over by ``copy=False``.
         """
         leaf, data = self._node, self._data
         if not isinstance(leaf, Leaf):
@@ -118,7 +119,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         finally:
             leaf.version += 1  # what was computed within the block may be out of date, too
             window.flags.writeable = False
-            if sys.getrefcount(data) > holders:  # a view was kept: leave it the old memory
+            # A view was kept: leave it the old memory, if that is this Tensor's own.
+            if data.base is None and sys.getrefcount(data) > holders:
                 self._data = data.copy()
                 self._data.flags.writeable = False
 

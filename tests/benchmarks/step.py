@@ -20,10 +20,10 @@ import numpy as np
 from tinygrad_w2v import Tensor
 from tinygrad_w2v.word2vec.blas import one_thread
 from tinygrad_w2v.word2vec.corpus import Corpus
-from tinygrad_w2v.word2vec.sampling import SHARDS, NegativeSampling
+from tinygrad_w2v.word2vec.sampling import NegativeSampling
 from tinygrad_w2v.word2vec.tiles import TILE, pair_weights, tiles_of
 
-N, D, WINDOW, SHARD = 50_000, 100, 5, 512
+N, D, WINDOW, SHARD, SHARDS = 50_000, 100, 5, 1024, 8
 
 
 def trainer() -> NegativeSampling:
@@ -37,7 +37,7 @@ def trainer() -> NegativeSampling:
             for _ in range(2))
     return NegativeSampling(V, U, Corpus(text, np.arange(0, 400_000, 35)), keep=keep,
                             power=share**0.75, window=WINDOW, negative=5, shrink_windows=True,
-                            seed=0, shard=SHARD)
+                            seed=0, shard=SHARD, shards=SHARDS)
 
 
 def by_hand(job, start: int, stop: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +13,11 @@ from pathlib import Path
 import numpy as np
 
 FOLDERS = ("../numpy.libs", ".dylibs", ".libs")  # where wheels keep their OpenBLAS: Linux, mac, old
+
+
+_counting = threading.Lock()
+_inside: list[None] = []  # blocks under way, in any thread: the number is one for all of them
+_before: list[int] = []  # the number of threads before the first of them
 
 
 @cache
@@ -47,9 +53,15 @@ def one_thread() -> Iterator[None]:
         yield
         return
     get, put = found
-    before = get()
-    put(1)
+    with _counting:
+        if not _inside:
+            _before.append(get())
+            put(1)
+        _inside.append(None)
     try:
         yield
     finally:
-        put(before)
+        with _counting:
+            _inside.pop()
+            if not _inside:
+                put(_before.pop())

@@ -20,7 +20,7 @@ class ExactSoftmax:
     `seed` makes the order of the words in all passes. `state` is what the optimiser remembers.
     """
 
-    name = "E1"
+    name, plan = "E1", ["blocks of CoOccurrences.blocks"]
 
     def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, counts: CoOccurrences, seed: int):
         self.V, self.U, self.bias, self.counts, self.seed = V, U, bias, counts, seed
@@ -52,6 +52,7 @@ class ExactSoftmax:
         `rate` scales the steps, by the share of the pass that is done. Each step gives its part of
         E1 times T, its part of T, and the share of the pass that is done then.
         """
+        self.optimiser.zero_grad()
         rng, n, done = np.random.default_rng([self.seed, epoch]), self.counts.n, 0
         for number, rows in enumerate(self.counts.blocks(rng.permutation(n))):
             begin, done = done, done + len(rows)
@@ -61,7 +62,7 @@ class ExactSoftmax:
             loss = exact_loss(take(self.V, rows), self.U, self.bias, counts)
             if not np.isfinite(value := loss.item()):
                 raise FloatingPointError(f"the loss became {value}")
-            self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step(rate(begin / n))
+            self.optimiser.zero_grad()
             yield value, self.counts.positions * len(rows) / n, done / n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -129,6 +130,7 @@ class SkipGram:
         self.with_bias, self.workers = bool(bias) and loss == "softmax", int(workers)
         self.losses: list[float] = []
         self._partial = (0, 0.0, 0.0)  # of the pass under way: steps, loss, weight of its pairs
+        self._whole = True  # not in the middle of a step
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -158,16 +160,20 @@ class SkipGram:
             Functions that are called with a `Pass` after every pass; if one gives True, it was the
             last.
         tolerance
-            End the training when the loss has fallen by less than this share of itself in a pass.
+            End the training when the loss has fallen by less than this share of itself in a pass
+            (or has risen, as it may where the learning rate is still high).
 
         ValueError if no word is frequent enough or no two words stand together, or if the
-        checkpoint was made with other settings or from another corpus; FloatingPointError if the
-        loss stops being a number (the learning rate is too high); ChildProcessError if a worker
-        dies.
+        checkpoint was made with other settings or from another corpus (in all these cases the model
+        is left as it was), or thinning leaves no pair; FormatError if the checkpoint is damaged;
+        FloatingPointError if the loss stops being a number; ChildProcessError if a worker dies.
         """
-        if checkpoint is not None:
-            check_writable(Path(checkpoint))
-        return self.start(corpus).run(progress, checkpoint, callbacks, tolerance)
+        fresh = copy.copy(self)  # until all is read and checked, this model stays as it is
+        fresh._check(checkpoint, callbacks, tolerance)
+        fresh.start(corpus)
+        fresh._resume(checkpoint)
+        self.__dict__.update(fresh.__dict__)
+        return self.run(progress, checkpoint, callbacks, tolerance)
 
     def run(self, progress: bool = True, checkpoint: str | os.PathLike[str] | None = None,
             callbacks: Sequence[Callable[[Pass], Any]] = (), tolerance: float | None = None,
@@ -177,52 +183,85 @@ class SkipGram:
         if trainer is None:
             raise RuntimeError("this SkipGram was loaded from a file: to go on with its training, "
                                "use fit(corpus, checkpoint=file)")
-        if tolerance is not None and not (_is_number(tolerance) and tolerance >= 0):
-            raise ValueError(f"tolerance is a number from 0 up, not {tolerance!r}")
-        if checkpoint is not None and Path(checkpoint).exists():
-            self._resume(Path(checkpoint))
+        self._check_whole()
+        self._check(checkpoint, callbacks, tolerance)
+        self._resume(checkpoint)
         begun, first = time.perf_counter(), len(self.losses)
-        with (np.errstate(over="ignore", invalid="ignore"),  # the loss tells
-              trainer.team(self.workers), noted_interrupts() as noted,
+        with (trainer.team(self.workers), noted_interrupts() as noted,
               Progress(self.epochs, len(self.corpus), progress, first) as shown):
             self.V, self.U = trainer.V, trainer.U  # in the memory that workers share
             for epoch in range(first, self.epochs):
-                try:
-                    for loss, weight, done in trainer.steps(epoch, self._rate(epoch),
-                                                            self._partial[0]):
-                        step, total, weights = self._partial
-                        self._partial = step + 1, total + loss, weights + weight
-                        shown.advance(done)
-                        if noted:
-                            self._interrupted(checkpoint)
-                except FloatingPointError as error:
-                    raise FloatingPointError(f"{error} in pass {epoch + 1}: lower lr (it is "
-                                             f"{self.lr})") from None
-                self.losses.append(self._partial[1] / max(self._partial[2], 1e-300))
-                self._partial = (0, 0.0, 0.0)
-                shown.finish(trainer.name, self.losses[-1])
+                if tolerance is not None and len(self.losses) > 1 and (
+                        self.losses[-2] - self.losses[-1] < tolerance * abs(self.losses[-2])):
+                    break
+                for done in self._pass(epoch):
+                    shown.advance(done)
+                    if noted:
+                        break
+                else:
+                    self._end_pass()
                 if checkpoint is not None:
                     self.save(checkpoint)
+                if noted:
+                    raise KeyboardInterrupt
+                shown.finish(trainer.name, self.losses[-1])
                 seconds = time.perf_counter() - begun
                 made = Pass(epoch + 1, self.epochs, self.losses[-1], seconds,
                             (epoch + 1 - first) * len(self.corpus) / seconds, self)
                 answers = [callback(made) for callback in callbacks]
-                if True in answers:
-                    break
-                if tolerance is not None and epoch and (
-                        self.losses[-2] - self.losses[-1] < tolerance * abs(self.losses[-2])):
+                if noted:
+                    raise KeyboardInterrupt
+                if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                     break
         return self
+
+    def _pass(self, epoch: int) -> Iterator[float]:
+        """Make the steps that a pass still needs; gives the share of it that is done."""
+        steps = self._trainer.steps(epoch, self._rate(epoch), self._partial[0])
+        while True:
+            self._whole = False  # until the step has ended
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+                    made = next(steps, None)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"{error} in pass {epoch + 1}: lower lr (it is "
+                                         f"{self.lr})") from None
+            self._whole = True
+            if made is None:
+                return
+            loss, weight, done = made
+            step, total, weights = self._partial
+            self._partial = step + 1, total + loss, weights + weight
+            yield done
+
+    def _end_pass(self) -> None:
+        _, total, weights = self._partial
+        if not weights:
+            raise ValueError(f"sample={self.sample} left no two words of a sentence together: this "
+                             "text is too short to be thinned; use sample=0")
+        self.losses.append(total / weights)
+        self._partial = (0, 0.0, 0.0)
+
+    def _check(self, checkpoint: Any, callbacks: Any, tolerance: Any) -> None:
+        """Refuse what cannot be used later, before the work."""
+        if tolerance is not None and not (_is_number(tolerance) and tolerance >= 0):
+            raise ValueError(f"tolerance is a number from 0 up, not {tolerance!r}")
+        if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+            raise TypeError("callbacks is a list of functions of a Pass, such as [print]")
+        if checkpoint is not None:
+            check_writable(Path(checkpoint))
+            if Path(checkpoint).suffix == ".gz":
+                raise ValueError(f"{checkpoint}: a checkpoint is not packed; name it otherwise")
+
+    def _check_whole(self) -> None:
+        if not self._whole:
+            raise RuntimeError("the training broke off in the middle of a step: fit again, or go "
+                               "on from a checkpoint by fit(corpus, checkpoint=file)")
 
     def _rate(self, epoch: int) -> Callable[[float], float]:
         """The learning rate in a pass, by the share of it that is done."""
         fall = {"softmax": lambda t: 1 - 0.9 * t, "negative": lambda t: max(1 - t, 1e-4) ** 0.5}
         return lambda share: self.lr * fall[self.loss]((epoch + share) / self.epochs)
-
-    def _interrupted(self, checkpoint: str | os.PathLike[str] | None) -> None:
-        if checkpoint is not None:
-            self.save(checkpoint)
-        raise KeyboardInterrupt
 
     def start(self, source: Source) -> SkipGram:
         """Read the corpus, build the vocabulary, and put V and U at their random start."""
@@ -239,7 +278,7 @@ class SkipGram:
             self.epochs = int(np.clip(ENOUGH // len(corpus), EPOCHS["negative"], 4))
         rng, n, d = np.random.default_rng(self.seed), len(vocabulary), self.vector_size
         self.vocabulary, self.corpus, self.losses = vocabulary, corpus, []
-        self._partial = (0, 0.0, 0.0)
+        self._partial, self._whole = (0, 0.0, 0.0), True
         self.bias: Tensor | None = None
         if self.loss == "softmax":
             self._tables(*(rng.normal(0, 0.05, (n, d)).astype(np.float32) for _ in "VU"))
@@ -253,18 +292,20 @@ class SkipGram:
         v = (rng.random((n, d), np.float32) - np.float32(0.5)) / np.float32(d)
         self._tables(v, np.zeros((n, d), np.float32))
         share, keep = vocabulary.counts / vocabulary.counts.sum(), np.ones(n)
+        step = min(max(len(corpus) // 850, 256), 16384)  # words: many steps, or large ones
+        shard = min(step // 2, 1024)  # words: what a cache holds, and enough for NumPy
+        odds = self.ns_exponent * np.log(vocabulary.counts)
         if self.sample:
             keep = np.minimum(1, np.sqrt(self.sample / share) + self.sample / share)
         self._trainer = NegativeSampling(
             self.V, self.U, corpus, keep=keep, window=self.window, negative=self.negative,
-            power=(vocabulary.counts / vocabulary.counts.max()) ** self.ns_exponent,
-            shrink_windows=self.shrink_windows, seed=self.seed,
-            shard=min(max(len(corpus) // 8192, 128), 512))
+            power=np.exp(odds - odds.max()),
+            shrink_windows=self.shrink_windows, seed=self.seed, shard=shard,
+            shards=-(-step // shard))
         return self
 
     def _tables(self, v: Array, u: Array) -> None:
-        self.V = Tensor(v, requires_grad=True, copy=False)
-        self.U = Tensor(u, requires_grad=True, copy=False)
+        self.V, self.U = Tensor(v, requires_grad=True), Tensor(u, requires_grad=True)
 
     def _check_started(self) -> SkipGram:
         if not hasattr(self, "V"):
@@ -287,11 +328,13 @@ class SkipGram:
         trainer = self._check_started()._trainer
         if trainer is None:
             raise RuntimeError("this SkipGram was loaded from a file, and is still what is there")
+        self._check_whole()
         arrays = {"V": self.V.data, "U": self.U.data, "counts": self.vocabulary.counts,
                   **({} if self.bias is None else {"bias": self.bias.data}),
                   **{f"state/{name}": array for name, array in trainer.state.items()}}
         told = {"settings": self.settings, "losses": self.losses, "partial": self._partial,
-                "steps": trainer.number, "corpus": fingerprint(self.corpus),
+                "steps": trainer.number, "plan": trainer.plan,
+                "corpus": fingerprint(self.corpus),
                 "words": self.vocabulary.words,
                 "dropped": dict(self.vocabulary.dropped.items())}
         write_safetensors(Path(path), arrays, {"format": "tinygrad_w2v skip-gram model"} | {
@@ -311,8 +354,11 @@ class SkipGram:
         model.losses, model._trainer = told["losses"], None
         return model
 
-    def _resume(self, path: Path) -> None:
-        """Take over vectors and progress from a checkpoint of the same training."""
+    def _resume(self, checkpoint: str | os.PathLike[str] | None) -> None:
+        """Take over vectors and progress from a checkpoint, if there is one, of this training."""
+        if checkpoint is None or not Path(checkpoint).exists():
+            return
+        path = Path(checkpoint)
         arrays, told = read_model(path)
         for name, value in self.settings.items():
             if (other := told["settings"].get(name)) != value:
@@ -322,6 +368,14 @@ class SkipGram:
         if told["corpus"] != fingerprint(self.corpus):
             raise ValueError(f"{path}: this checkpoint was made from another corpus: name another "
                              "file, or delete it to start anew")
+        if told["plan"] != self._trainer.plan:
+            raise ValueError(f"{path}: this checkpoint was made by a version that cuts the text "
+                             "into other steps: name another file, or delete it to start anew")
+        for name, array in self._trainer.state.items():
+            found = arrays.get(f"state/{name}", np.empty(0))
+            if (found.shape, found.dtype) != (array.shape, array.dtype):
+                raise FormatError(f"{path}: not a skip-gram model that was saved whole: "
+                                  f"state/{name} is missing or of another shape")
         tables = [(self.V, "V"), (self.U, "U"), (self.bias, "bias")]
         for tensor, name in tables:
             if tensor is not None:
@@ -383,13 +437,25 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays, metadata = read_safetensors(path)
     try:
         told = {name: json.loads(metadata[name]) for name in
-                ("settings", "losses", "partial", "steps", "corpus", "words", "dropped")}
-        n, d = len(told["words"]), SkipGram(**told["settings"]).vector_size
-        shapes = {"V": (n, d), "U": (n, d), "counts": (n,)}
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+                ("settings", "losses", "partial", "steps", "plan", "corpus", "words", "dropped")}
+        model = SkipGram(**told["settings"])
+        n, d = len(told["words"]), model.vector_size
+        expected: dict[str, Any] = {"V": (n, d), "U": (n, d), "counts": (n,)}
+        if model.with_bias:
+            expected["bias"] = (n,)
+        for name, shape in expected.items():
+            kind = np.dtype(np.int64 if name == "counts" else np.float32)
+            if (arrays[name].shape, arrays[name].dtype) != (shape, kind):
+                raise ValueError(f"{name} is {arrays[name].dtype} of shape {arrays[name].shape}, "
+                                 f"not {kind} of shape {shape}")
+            if not np.all(np.isfinite(arrays[name])):
+                raise ValueError(f"{name} holds NaN or infinity")
+        step, *sums = told["partial"]
+        numbers = [*told["losses"], *sums, step, told["steps"], *told["dropped"].values()]
+        if len(sums) != 2 or not all(map(_is_number, numbers)) or not all(
+                isinstance(count, int) for count in (step, told["steps"])):
+            raise ValueError("its losses and counts are no numbers")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise FormatError(f"{path}: not a skip-gram model that was saved whole: "
                           f"{error!r}") from error
     return arrays, told

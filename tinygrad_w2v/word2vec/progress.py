@@ -17,7 +17,8 @@ class Progress:
     """
 
     def __init__(self, passes: int, words: int, show: bool = True, done: int = 0):
-        self.passes, self.words, self.show = passes, words, show
+        self.passes, self.words = passes, words
+        self.show = show and sys.stderr is not None
         self.first = self.passed = done
         self.start = time.perf_counter()
         self.bar: Any = None

@@ -22,7 +22,6 @@ from .rows import RowGroups, SharedAdagrad
 from .team import Layout, Team
 from .tiles import CHUNK, NOISE, SHARING, TILE, Tiles, band, pair_weights, tile_loss, tiles_of
 
-SHARDS = 8  # shards in a step: more workers than that have nothing to do
 PARTS = 2  # parts of the words
 
 
@@ -31,13 +30,13 @@ class Shards:
 
     The arrays, shared by all: the tables `V` and `U` (n, d) with what their optimisers remember; a
     chunk's tiles, `ids`, `sentence`, `noise`; the gradient rows of a step, `v_rows` and `u_rows`;
-    and `losses` (SHARDS, 2), loss and weight of the pairs of each shard.
+    and `losses` (shards, 2), loss and weight of the pairs of each shard.
     """
 
     def __init__(self, arrays: dict[str, Array], number: int, of: int, *, window: int,
-                 negative: int, shrink_windows: bool, tiles: int):
+                 negative: int, shrink_windows: bool, tiles: int, shards: int):
         self.arrays, self.number, self.of = arrays, number, of
-        self.window, self.negative, self.tiles = window, negative, tiles
+        self.window, self.negative, self.tiles, self.shards = window, negative, tiles, shards
         self.band = band(TILE, window, shrink_windows)
         # glibc gives blocks back to the system, and clears them again, above a size that it learns
         # from the largest block it has seen freed; twice a step that costs more than the products.
@@ -48,16 +47,16 @@ class Shards:
                            for table in "VU"]
 
     @staticmethod
-    def layout(n: int, d: int, window: int, tiles: int, words: int) -> Layout:
+    def layout(n: int, d: int, window: int, tiles: int, shards: int, words: int) -> Layout:
         """Name the arrays for n words, vectors of d, and chunks of no more than `words` words."""
-        width, step = TILE + 2 * window, tiles * SHARDS
-        most = min(words, CHUNK) // TILE + 2 * SHARING
+        width, step = TILE + 2 * window, tiles * shards
+        most = (min(words, CHUNK) + 3 * window) // (TILE * SHARING) * SHARING + 3 * SHARING
         tables: Layout = {"V": ((n, d), "f4"), "U": ((n, d), "f4")}
         memory: Layout = {f"{table}_{name}": entry for table in "VU"
                           for name, entry in SharedAdagrad.memory(n, d).items()}
         return {**tables, **memory,
                 "ids": ((most, width), "i4"), "sentence": ((most, width), "i4"),
-                "noise": ((most // SHARING, NOISE), "i4"), "losses": ((SHARDS, 2), "f8"),
+                "noise": ((most // SHARING, NOISE), "i4"), "losses": ((shards, 2), "f8"),
                 "v_rows": ((step * TILE, d), "f4"),
                 "u_rows": ((step * width + step // SHARING * NOISE, d), "f4")}
 
@@ -66,7 +65,7 @@ class Shards:
         middle = slice(self.window, self.window + TILE)
         V, U, losses = self.arrays["V"], self.arrays["U"], self.arrays["losses"]
         places = self.places(stop - start)
-        for shard in range(self.number, SHARDS, self.of):
+        for shard in range(self.number, self.shards, self.of):
             first = start + shard * self.tiles
             part = self.chunk.part(first, min(first + self.tiles, stop))
             losses[shard] = 0
@@ -108,20 +107,26 @@ class NegativeSampling:
     """Moves V and U over a corpus, a step at a time.
 
     `keep` (n,) is the share of each word's occurrences that is used, `power` (n,) the weight with
-    which it is drawn as noise, `seed` makes the numbers of all passes; a step has 8 · `shard`
-    words. `team` starts the workers: V and U are then Tensors in the memory that all share, and
-    `state` is what the optimisers remember there.
+    which it is drawn as noise, `seed` makes the numbers of all passes. A step has `shards` shards
+    of `shard` words; more workers than that have nothing to do. `team` starts the workers: V and U
+    are then Tensors in the memory that all share, and `state` is what the optimisers remember.
     """
 
     name = "loss"
 
+    @property
+    def plan(self) -> list[int]:
+        """The numbers on which it depends what a step is."""
+        return [self.shards, PARTS, self.tiles, TILE, SHARING, NOISE, CHUNK]
+
     def __init__(self, V: Tensor, U: Tensor, corpus: Corpus, *, keep: Array, power: Array,
-                 window: int, negative: int, shrink_windows: bool, seed: int, shard: int):
+                 window: int, negative: int, shrink_windows: bool, seed: int, shard: int,
+                 shards: int):
         self.V, self.U, self.corpus, self.window, self.seed = V, U, corpus, window, seed
         self.keep, self.power = keep.astype(np.float32), power
-        self.tiles = -(-shard // (TILE * SHARING)) * SHARING  # in a shard
+        self.shards, self.tiles = shards, -(-shard // (TILE * SHARING)) * SHARING  # … in a shard
         self.settings = {"window": window, "negative": negative, "shrink_windows": shrink_windows,
-                         "tiles": self.tiles}
+                         "tiles": self.tiles, "shards": shards}
         n, d = V.shape
         self.state = {f"{table}_{name}": np.zeros(shape, kind) for table in "VU"
                       for name, (shape, kind) in SharedAdagrad.memory(n, d).items()}
@@ -137,13 +142,16 @@ class NegativeSampling:
     def team(self, workers: int) -> Iterator[None]:
         """Start the workers; at the end of the block V, U and `state` are what they made."""
         n, d = self.V.shape
-        layout = Shards.layout(n, d, self.window, self.tiles, len(self.corpus))
+        layout = Shards.layout(n, d, self.window, self.tiles, self.shards, len(self.corpus))
         job = f"{Shards.__module__}:{Shards.__name__}"
-        with one_thread(), Team(min(workers, SHARDS), layout, job, self.settings) as self._team:
+        crew = Team(min(workers, self.shards), layout, job, self.settings)
+        with one_thread(), crew as self._team:
             arrays = self._team.arrays
             for name, array in self.state.items():
                 arrays[name][...] = array
             self.state = {name: arrays[name] for name in self.state}
+            with self.V.edit(), self.U.edit():
+                pass  # graphs that saved them notice that others take their place
             arrays["V"][...] = self.V.data
             self.V = Tensor(arrays["V"], requires_grad=True, copy=False)
             arrays["U"][...] = self.U.data
@@ -158,7 +166,7 @@ class NegativeSampling:
         of its pairs, and the share of the pass that is done.
         """
         rng, arrays = np.random.default_rng([self.seed, epoch]), self._team.arrays
-        size, number, before = self.tiles * SHARDS, 0, 0.0
+        size, number, before = self.tiles * self.shards, 0, 0.0
         for chunk, read in tiles_of(self.corpus, self.keep, self.power, self.window, rng):
             for name, array in zip(("ids", "sentence", "noise"), chunk, strict=True):
                 arrays[name][: len(array)] = array

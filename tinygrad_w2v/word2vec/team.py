@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import mmap
 import os
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from ..sparse import Array
 Layout = dict[str, tuple[tuple[int, ...], str]]  # name: shape and dtype
 START = ("import os, sys; answers = os.fdopen(os.dup(1), 'w'); os.dup2(2, 1); "  # prints go to 2
          "sys.path[:] = sys.argv[1:]; from tinygrad_w2v.word2vec.team import serve; serve(answers)")
+ANSWER = "\x1e tinygrad_w2v "  # begins an answer, behind what Python may print when it starts
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
 LINE = 64  # arrays start at multiples of a cache line
 
@@ -60,34 +60,47 @@ class Team:
     at first), its own number, how many there are, and `settings`. `call` has all call a method of
     theirs at once. Use it in a ``with`` block, at whose end the others are gone.
 
-    ChildProcessError: a worker died, or could not do its share; no call waits for ever.
+    On Windows there is one process, whatever `workers` says. ChildProcessError: a worker could not
+    be started, died, or could not do its share; no call waits for ever.
     """
 
     def __init__(self, workers: int, layout: Layout, job: str, settings: dict[str, Any]):
         self.others: list[subprocess.Popen[str]] = []
+        workers = workers if os.name == "posix" else 1
+        size = size_of(layout)
         if workers == 1:
-            memory = mmap.mmap(-1, size_of(layout))  # aligned as in a file: BLAS may depend on it
-            self.arrays = carve(np.frombuffer(memory, np.uint8), layout)
+            memory = np.zeros(size + LINE, np.uint8)
+            begin = -memory.ctypes.data % LINE  # aligned as a file is: BLAS may depend on it
+            self.arrays = carve(memory[begin : begin + size], layout)
         else:
-            path = reserve(size_of(layout))
-            try:
-                self.arrays = carve(np.memmap(path, mode="r+"), layout)
-                given = {"path": str(path), "layout": layout, "job": job, "settings": settings,
-                         "of": workers}
-                for number in range(1, workers):
-                    self.others.append(subprocess.Popen(
-                        [sys.executable, "-c", START, *sys.path], text=True, bufsize=1,
-                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                        start_new_session=True, env={**os.environ, **ONE_THREAD}))
-                    self.tell(self.others[-1], {**given, "number": number})
-                for other in self.others:
-                    self.hear(other)
-            except BaseException:
-                self.__exit__(None, None, None)
-                raise
-            finally:
-                path.unlink(missing_ok=True)  # the memory stays until the last process ends
+            with reserve(size) as file:  # without a name: it is gone with the last process
+                self.arrays = carve(np.memmap(file, mode="r+"), layout)
+                self.start(workers, {"file": file.fileno(), "layout": layout, "job": job,
+                                     "settings": settings, "of": workers})
         self.own = load(job)(self.arrays, 0, workers, **settings)
+
+    def start(self, workers: int, given: dict[str, Any]) -> None:
+        """Start the other processes, and wait until they are ready."""
+        package = Path(__file__).parents[2]  # this one, and no other that the folder here may have
+        paths = [str(package), *map(os.path.abspath, sys.path)]
+        try:
+            for number in range(1, workers):
+                self.others.append(subprocess.Popen(
+                    [sys.executable or "python", "-c", START, *paths], text=True, bufsize=1,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[given["file"]],
+                    start_new_session=True, env={**os.environ, **ONE_THREAD}))
+                self.tell(self.others[-1], {**given, "number": number})
+            for other in self.others:
+                self.hear(other)
+        except OSError as error:
+            self.__exit__(type(error), error, None)
+            if isinstance(error, ChildProcessError):
+                raise
+            raise ChildProcessError(f"a worker process could not be started by "
+                                    f"{sys.executable!r} ({error}): use workers=1") from error
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
 
     def call(self, method: str, *arguments: Any) -> None:
         """Have every process call `method` of its job; returns when all have."""
@@ -106,10 +119,14 @@ class Team:
 
     def hear(self, other: subprocess.Popen[str]) -> None:
         """Wait for a worker's answer."""
-        answer = other.stdout.readline()  # type: ignore[union-attr]
+        line = "nothing yet"
+        while line and ANSWER not in line:
+            line = other.stdout.readline()  # type: ignore[union-attr]
+        answer = line.partition(ANSWER)[2]
         if answer != "done\n":
             why = json.loads(answer) if answer.endswith("\n") else f"exit code {other.wait()}"
-            raise ChildProcessError(f"a worker process of the training died: {why}")
+            raise ChildProcessError("a worker process of the training died (workers=1 does without "
+                                    f"them): {why}")
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +134,12 @@ class Team:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         for other in self.others:
-            if error is not None:
-                other.kill()  # it may be in the middle of its share
+            if error is None:
+                with suppress(OSError):
+                    other.stdin.write("null\n")  # type: ignore[union-attr]
+                with suppress(subprocess.TimeoutExpired):
+                    other.wait(timeout=10)
+            other.kill()  # it may be in the middle of its share
             with suppress(OSError):
                 other.stdin.close()  # type: ignore[union-attr]
             other.wait()
@@ -126,26 +147,21 @@ class Team:
         self.others = []
 
 
-def reserve(size: int) -> Path:
+def reserve(size: int) -> IO[bytes]:
     """Make a file of `size` bytes for processes to share: in memory if the system has room."""
-    for folder in ("/dev/shm", tempfile.gettempdir()):
+    for folder in ("/dev/shm", None):  # None: the usual place of temporary files
+        file = None
         try:
-            handle, name = tempfile.mkstemp(prefix="tinygrad_w2v-", dir=folder)
+            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's to close
+            allocate = getattr(os, "posix_fallocate", lambda number, _, n: os.ftruncate(number, n))
+            allocate(file.fileno(), 0, size)
+            return file
         except OSError as error:
             problem = error
-            continue
-        try:
-            allocate = getattr(os, "posix_fallocate", lambda file, _, n: os.ftruncate(file, n))
-            allocate(handle, 0, size)
-            return Path(name)
-        except OSError as error:
-            problem = error
-            os.unlink(name)
-        finally:
-            os.close(handle)
-    raise OSError(f"no room for {size:,} bytes that worker processes share in "
-                  f"{tempfile.gettempdir()} ({problem.strerror}): use workers=1, or set TMPDIR to "
-                  "another folder") from problem
+            if file:
+                file.close()
+    raise OSError(f"no room for {size:,} bytes that worker processes share ({problem}): use "
+                  "workers=1, or set TMPDIR to another folder") from problem
 
 
 def load(job: str) -> Any:
@@ -159,13 +175,17 @@ def serve(answers: IO[str]) -> None:
     try:
         given = json.loads(sys.stdin.readline())
         layout = {name: (tuple(shape), kind) for name, (shape, kind) in given["layout"].items()}
-        arrays = carve(np.memmap(given["path"], mode="r+"), layout)
+        with os.fdopen(given["file"], "r+b") as file:
+            arrays = carve(np.memmap(file, mode="r+"), layout)
         job = load(given["job"])(arrays, given["number"], given["of"], **given["settings"])
-        print("done", file=answers, flush=True)
+        print(ANSWER + "done", file=answers, flush=True)
         for line in sys.stdin:
-            method, *arguments = json.loads(line)
+            if (message := json.loads(line)) is None:
+                break
+            method, *arguments = message
             getattr(job, method)(*arguments)
-            print("done", file=answers, flush=True)
+            print(ANSWER + "done", file=answers, flush=True)
     except Exception:
-        print(json.dumps(traceback.format_exc()), file=answers, flush=True)
-        sys.exit(1)
+        with suppress(OSError):  # nobody may be there to hear it
+            print(ANSWER + json.dumps(traceback.format_exc()), file=answers, flush=True)
+        os._exit(1)

@@ -106,12 +106,13 @@ def tiles_of(corpus: Corpus, keep: Array, power: Array, window: int, rng: np.ran
     """Thin a corpus and cut it into tiles, a chunk at a time, in random order within the chunk.
 
     Word w stays with probability `keep[w]`; words draw near where others are left out, as in the
-    original program, and across the chunks' edges, too. Noise is drawn by the weights `power` (n,).
+    original program, and across the chunks' edges, too. Noise is drawn by the weights `power` (n,),
+    one word from each N-th part of them, so that every draw has its share of frequent words.
     Gives the tiles of each chunk (a multiple of SHARING), and the share of the corpus that has been
     read by then.
     """
     m, b = window, TILE
-    width, odds = b + 2 * m, power / power.sum()
+    width, bounds = b + 2 * m, np.cumsum(power)
     ids, sentence = np.zeros(m, np.int32), -1 - np.arange(m, dtype=np.int32)
     for start in range(0, len(corpus), CHUNK):
         stop = min(start + CHUNK, len(corpus))
@@ -125,7 +126,8 @@ def tiles_of(corpus: Corpus, keep: Array, power: Array, window: int, rng: np.ran
             sentence = np.concatenate([sentence, -1 - m - np.arange(blank, dtype=np.int32)])
         tiles = max(len(ids) - 2 * m, 0) // (b * SHARING) * SHARING
         places = b * rng.permutation(tiles)[:, None] + np.arange(width)
-        drawn = rng.multinomial(tiles // SHARING * NOISE, odds)
-        noise = rng.permutation(np.repeat(np.arange(len(power), dtype=np.int32), drawn))
-        yield Tiles(ids[places], sentence[places], noise.reshape(-1, NOISE)), stop / len(corpus)
+        spots = (np.arange(NOISE) + rng.random((tiles // SHARING, NOISE))) * (bounds[-1] / NOISE)
+        noise = np.minimum(np.searchsorted(bounds, spots, side="right"), len(power) - 1)
+        chunk = Tiles(ids[places], sentence[places], noise.astype(np.int32))
+        yield chunk, stop / len(corpus)
         ids, sentence = ids[tiles * b :], sentence[tiles * b :]  # what is over, and a left margin
