@@ -173,6 +173,7 @@ class SkipGram:
         fresh.start(corpus)
         fresh._resume(checkpoint)
         self.__dict__.update(fresh.__dict__)
+        del fresh  # and with it the tables, which make place for those that workers share
         return self.run(progress, checkpoint, callbacks, tolerance)
 
     def run(self, progress: bool = True, checkpoint: str | os.PathLike[str] | None = None,

@@ -13,6 +13,9 @@ from ..sparse import Array
 from .team import Layout
 
 
+PARTS = 4  # parts of the words, by their ids, in which the rows of a table are moved
+
+
 class RowGroups:
     """Which of many rows belong to the same id: `ids` (k,), each once, and the sums of their rows.
 
@@ -69,7 +72,7 @@ class SharedAdagrad:
     costs next to nothing: a running mean over every 4th step, a root every 32nd.
 
     `memory` names its arrays, which may be shared between processes: `sums` (n,), the s; `P`;
-    `second` (d, d), the running mean; `seen` (2, d, d), what the parts of a step add to it.
+    `second` (d, d), the running mean; `seen` (PARTS, d, d), what the parts of a step add to it.
     """
 
     DECAY, EVERY, REFRESH, FLOOR, POWER = 0.92, 4, 32, 1e-2, -0.25
@@ -82,7 +85,7 @@ class SharedAdagrad:
     def memory(n: int, d: int) -> Layout:
         """Shape and dtype of the arrays, for a table of (n, d)."""
         return {"sums": ((n,), "f4"), "P": ((d, d), "f4"), "second": ((d, d), "f8"),
-                "seen": ((2, d, d), "f8")}
+                "seen": ((PARTS, d, d), "f8")}
 
     def start(self) -> None:
         """Fill the arrays for a first step."""

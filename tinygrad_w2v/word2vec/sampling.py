@@ -18,11 +18,9 @@ from ..sparse import Array
 from ..tensor import Tensor
 from .blas import one_thread
 from .corpus import Corpus
-from .rows import RowGroups, SharedAdagrad
+from .rows import PARTS, RowGroups, SharedAdagrad
 from .team import Layout, Team
 from .tiles import CHUNK, NOISE, SHARING, TILE, Tiles, band, pair_weights, tile_loss, tiles_of
-
-PARTS = 2  # parts of the words
 
 
 class Shards:
@@ -40,7 +38,7 @@ class Shards:
         self.band = band(TILE, window, shrink_windows)
         # glibc gives blocks back to the system, and clears them again, above a size that it learns
         # from the largest block it has seen freed; twice a step that costs more than the products.
-        np.empty(31 << 20, np.uint8)
+        np.empty(8 << 20, np.uint8)
         self.chunk = Tiles(arrays["ids"], arrays["sentence"], arrays["noise"])
         self.optimisers = [SharedAdagrad({name: arrays[f"{table}_{name}"]
                                           for name in SharedAdagrad.memory(1, 1)})

@@ -29,7 +29,7 @@ from .corpus import Corpus
 TILE = 16  # b: words in a tile
 SHARING = 8  # tiles that share a draw of noise words
 NOISE = 64  # N: words in a draw
-CHUNK = 1 << 18  # words of the corpus that are thinned, cut into tiles and shuffled at a time
+CHUNK = 1 << 17  # words of the corpus that are thinned, cut into tiles and shuffled at a time
 
 
 class Tiles(NamedTuple):
