@@ -69,11 +69,12 @@ class Adagrad:
         P, d = self.P, len(self.P)
         if step % 4 == 0:
             of_parts = []
-            for part in range(2):
-                rows = [g[word] for word in seen if word % 2 == part]
+            for part in range(4):
+                rows = [g[word] for word in seen if word % 4 == part]
                 units = [row / np.sqrt(row @ row) for row in rows if row.any()]
-                of_parts.append(sum(map(np.outer, units, units), np.zeros((d, d))) / len(rows))
-            self.second = 0.92 * self.second + 0.08 * (of_parts[0] + of_parts[1]) / 2
+                of_parts.append(sum(map(np.outer, units, units), np.zeros((d, d)))
+                                / max(len(rows), 1))
+            self.second = 0.92 * self.second + 0.08 * sum(of_parts) / 4
         if step % 32 == 0 and self.second.any():
             values, vectors = np.linalg.eigh(self.second * d / np.trace(self.second))
             self.P = vectors @ np.diag(np.maximum(values, 1e-2) ** -0.25) @ vectors.T

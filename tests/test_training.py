@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tinygrad_w2v as tg
 from tests.test_skipgram import language
 from tinygrad_w2v.word2vec import SkipGram, model as model_module, team as team_module
 from tinygrad_w2v.word2vec.blas import one_thread, openblas
@@ -258,3 +259,151 @@ def test_training_outside_the_main_thread_leaves_ctrl_c_alone():
     thread.join()
     assert len(result) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# ── what a hostile reader tried ───────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("attempt", [
+    {"tolerance": -1}, {"callbacks": print}, {"callbacks": [None]}, {"checkpoint": "other"},
+    {"checkpoint": "packed.gz"}, {"corpus": []}])
+def test_a_fit_that_is_refused_leaves_the_model_as_it_was(attempt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model(lr=1.0, epochs=1).fit(TEXT, progress=False, checkpoint="other")
+    fitted = model(epochs=1).fit(TEXT, progress=False)
+    before = [*tables(fitted), fitted.losses]
+    with pytest.raises((ValueError, TypeError)):
+        fitted.fit(**{"corpus": TEXT, "progress": False, **attempt})
+    for old, new in zip(before, [*tables(fitted), fitted.losses], strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_only_true_ends_the_training():
+    fitted = model().fit(TEXT, progress=False, callbacks=[lambda made: 1, lambda made: np.ones(3)])
+    assert len(fitted.losses) == 3
+    assert len(model().fit(TEXT, progress=False, callbacks=[lambda made: np.True_]).losses) == 1
+
+
+@pytest.mark.parametrize("text", [[list("abcabc")], [["a", "b"]]])
+def test_a_text_of_which_thinning_leaves_no_pair_is_refused(text):
+    with pytest.raises(ValueError, match=r"sample=1e-06 left no two words .* use sample=0"):
+        SkipGram(min_count=1, sample=1e-6).fit(text, progress=False)
+
+
+def test_a_training_that_ended_by_itself_is_not_trained_further(tmp_path):
+    given = {"progress": False, "checkpoint": tmp_path / "m", "tolerance": 0.01}
+    first = model("softmax", epochs=60).fit(TEXT, **given)
+    assert_same(first, model("softmax", epochs=60).fit(TEXT, **given))
+
+
+def test_after_a_broken_step_neither_the_model_is_saved_nor_its_training_goes_on(tmp_path,
+                                                                                 monkeypatch):
+    broken = model().start(TEXT)
+    monkeypatch.setattr("tinygrad_w2v.word2vec.rows.SharedAdagrad.finish",
+                        lambda *_: (_ for _ in ()).throw(RuntimeError("in the middle")))
+    with pytest.raises(RuntimeError, match="in the middle"):
+        broken.run(progress=False)
+    for use in (lambda: broken.save(tmp_path / "m"), broken.run):
+        with pytest.raises(RuntimeError, match="broke off in the middle of a step: fit again"):
+            use()
+    assert not (tmp_path / "m").exists()
+    monkeypatch.undo()
+    assert_same(broken.fit(TEXT, progress=False), model().fit(TEXT, progress=False))
+
+
+def test_ctrl_c_in_a_callback_ends_the_training_after_its_pass(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        model().fit(TEXT, progress=False, checkpoint=tmp_path / "m",
+                    callbacks=[lambda made: os.kill(os.getpid(), signal.SIGINT)])
+    assert len(SkipGram.load(tmp_path / "m").losses) == 1
+
+
+def test_no_gradient_stays_behind():
+    fitted = model("softmax").fit(TEXT, progress=False)
+    assert [fitted.V.grad, fitted.U.grad, fitted.bias.grad] == [None, None, None]
+
+
+DAMAGE = {
+    "no state": lambda arrays, told: arrays.pop("state/V_sums"),
+    "state of another shape": lambda arrays, told: arrays.update(
+        {"state/V_sums": arrays["state/V_sums"][:1]}),
+    "whole numbers": lambda arrays, told: arrays.update(U=arrays["U"].astype(np.int64)),
+    "NaN": lambda arrays, told: arrays.update(V=arrays["V"] * np.float32(np.nan)),
+    "losses": lambda arrays, told: told.update(losses='"abc"'),
+    "partial": lambda arrays, told: told.update(partial="[1]"),
+    "steps": lambda arrays, told: told.update(steps='"x"'),
+    "no plan": lambda arrays, told: told.pop("plan"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_nothing_is_taken_from_a_checkpoint_that_is_not_whole(damage, tmp_path):
+    path = tmp_path / "m"
+    model(epochs=1).fit(TEXT, progress=False, checkpoint=path)
+    arrays, told = read_safetensors(path)
+    DAMAGE[damage](arrays, told)
+    write_safetensors(path, arrays, told)
+    fresh = model(epochs=1).start(TEXT)
+    before = tables(fresh)
+    with pytest.raises(FormatError, match="not a skip-gram model that was saved whole"):
+        fresh.run(progress=False, checkpoint=path)
+    for old, new in zip(before, tables(fresh), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_checkpoint_with_other_steps_is_refused(tmp_path, monkeypatch):
+    model(epochs=1).fit(TEXT, progress=False, checkpoint=tmp_path / "m")
+    monkeypatch.setattr("tinygrad_w2v.word2vec.sampling.CHUNK", 1 << 16)
+    with pytest.raises(ValueError, match="by a version that cuts the text into other steps"):
+        model(epochs=1).fit(TEXT, progress=False, checkpoint=tmp_path / "m")
+
+
+def test_a_window_far_wider_than_a_chunk_fits_its_place(monkeypatch):
+    for module in ("tiles", "sampling"):
+        monkeypatch.setattr(f"tinygrad_w2v.word2vec.{module}.CHUNK", 2048)
+    text = [[word for sentence in TEXT for word in sentence][:4096]]
+    assert np.isfinite(model(window=400, epochs=1).fit(text, progress=False).losses[0])
+
+
+def test_what_python_prints_when_it_starts_is_no_answer(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("print('done'); print('hello', end='')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with team(2) as crew:
+        crew.call("fill", 1)
+        np.testing.assert_array_equal(crew.arrays["a"][:2], 2)
+
+
+def test_a_python_that_cannot_be_started_is_said_so(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(ChildProcessError, match=r"'/nowhere/python' .*: use workers=1"):
+        team(2)
+
+
+def test_progress_needs_no_standard_error(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(model(epochs=1).fit(TEXT).losses) == 1
+
+
+def test_trainings_in_two_threads_give_the_threads_of_blas_back():
+    get, put = openblas()
+    put(2)
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert get() == 1
+    second.__exit__(None, None, None)
+    assert get() == 2
+
+
+def test_a_graph_of_the_vectors_before_training_is_out_of_date_after_it():
+    started = model(epochs=1).start(TEXT)
+    loss = (started.V * started.V).sum()
+    started.run(progress=False)
+    with pytest.raises(tg.GraphError):
+        loss.backward()
+
+
+@pytest.mark.parametrize("power", [-1100.0, 1100.0])
+def test_any_power_of_the_counts_can_be_drawn_by(power):
+    assert np.isfinite(model(ns_exponent=power, epochs=1).fit(TEXT, progress=False).losses[0])

@@ -12,7 +12,6 @@ import numpy as np
 from ..sparse import Array
 from .team import Layout
 
-
 PARTS = 4  # parts of the words, by their ids, in which the rows of a table are moved
 
 
