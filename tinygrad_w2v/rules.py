@@ -217,7 +217,7 @@ def _softplus(x: Any) -> Any:
 
 def _log_sigmoid(x: Any) -> Any:
     """``log(1 / (1 + exp(−x)))``, elementwise: finite where the log of a sigmoid is not."""
-    return np.minimum(x, np.zeros_like(x)) - np.log1p(np.exp(_minus_abs(x)))
+    return -(np.log1p(np.exp(_minus_abs(x))) - np.minimum(x, np.zeros_like(x)))
 
 
 def _relu(x: Any) -> Any:
