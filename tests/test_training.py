@@ -23,6 +23,14 @@ TEXT = language(1, sentences=900)  # 7,200 words: a few steps of 1,024 words
 LOSSES = ["negative", "softmax"]
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c():
+    """Ctrl-C as Python handles it, whatever was inherited: a job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def model(loss="negative", **settings):
     return SkipGram(**{"vector_size": 6, "min_count": 1, "loss": loss, "sample": 0, "epochs": 3,
                        "seed": 2, **settings})
