@@ -153,8 +153,8 @@ def test_a_row_is_summed_in_order_whatever_the_part():
 
 
 def adagrad(n, d):
-    optimiser = SharedAdagrad({name: np.zeros(shape, kind)
-                               for name, (shape, kind) in SharedAdagrad.memory(n, d).items()})
+    memory = SharedAdagrad.memory("V", n, d)
+    optimiser = SharedAdagrad({name: np.zeros(*entry) for name, entry in memory.items()}, "V")
     optimiser.start()
     return optimiser
 

@@ -20,7 +20,12 @@ class ExactSoftmax:
     `seed` makes the order of the words in all passes. `state` is what the optimiser remembers.
     """
 
-    name, plan = "E1", ["blocks of CoOccurrences.blocks"]
+    name = "E1"
+
+    @property
+    def plan(self) -> list[int]:
+        """The number on which it depends what a step is: the words in a block."""
+        return [len(next(self.counts.blocks(np.arange(self.counts.n))))]
 
     def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, counts: CoOccurrences, seed: int):
         self.V, self.U, self.bias, self.counts, self.seed = V, U, bias, counts, seed

@@ -174,20 +174,24 @@ class SkipGram:
         fresh._resume(checkpoint)
         self.__dict__.update(fresh.__dict__)
         del fresh  # and with it the tables, which make place for those that workers share
-        return self.run(progress, checkpoint, callbacks, tolerance)
+        return self._train(progress, checkpoint, callbacks, tolerance)
 
     def run(self, progress: bool = True, checkpoint: str | os.PathLike[str] | None = None,
             callbacks: Sequence[Callable[[Pass], Any]] = (), tolerance: float | None = None,
             ) -> SkipGram:
         """Train, after `start`; `fit` is `start` and `run`."""
-        trainer = self._check_started()._trainer
-        if trainer is None:
+        if self._check_started()._trainer is None:
             raise RuntimeError("this SkipGram was loaded from a file: to go on with its training, "
                                "use fit(corpus, checkpoint=file)")
         self._check_whole()
         self._check(checkpoint, callbacks, tolerance)
         self._resume(checkpoint)
-        begun, first = time.perf_counter(), len(self.losses)
+        return self._train(progress, checkpoint, callbacks, tolerance)
+
+    def _train(self, progress: bool, checkpoint: str | os.PathLike[str] | None,
+               callbacks: Sequence[Callable[[Pass], Any]], tolerance: float | None) -> SkipGram:
+        """Make the passes that are still to be made."""
+        trainer, begun, first = self._trainer, time.perf_counter(), len(self.losses)
         with (trainer.team(self.workers), noted_interrupts() as noted,
               Progress(self.epochs, len(self.corpus), progress, first) as shown):
             self.V, self.U = trainer.V, trainer.U  # in the memory that workers share

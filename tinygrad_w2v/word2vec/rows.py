@@ -67,24 +67,25 @@ class SharedAdagrad:
     s, which starts at 1 for every row, is row-wise Adagrad (Duchi, Hazan, Singer 2011): a rare word
     keeps a large step, and no step is longer than `lr`. P is what Shampoo (Gupta, Koren, Singer
     2018) does on the side of the columns: the inverse fourth root of the mean of ĝᵀĝ over gradient
-    rows ĝ of length 1, by which directions that few gradients point in move as fast as others. It
-    costs next to nothing: a running mean over every 4th step, a root every 32nd.
+    rows ĝ of length 1, by which directions that few gradients point in move as fast as others. The
+    mean is taken over every 4th step, the root every 32nd.
 
-    `memory` names its arrays, which may be shared between processes: `sums` (n,), the s; `P`;
-    `second` (d, d), the running mean; `seen` (PARTS, d, d), what the parts of a step add to it.
+    Its arrays, which `memory` lists and processes may share, begin with the name of the table:
+    `sums` (n,), the s; `P`; `second` (d, d), the running mean; `seen` (PARTS, d, d), what the parts
+    of a step add to it.
     """
 
     DECAY, EVERY, REFRESH, FLOOR, POWER = 0.92, 4, 32, 1e-2, -0.25
 
-    def __init__(self, arrays: dict[str, Array]):
+    def __init__(self, arrays: dict[str, Array], table: str):
         self.sums, self.P, self.second, self.seen = (
-            arrays[name] for name in ("sums", "P", "second", "seen"))
+            arrays[f"{table}_{name}"] for name in ("sums", "P", "second", "seen"))
 
     @staticmethod
-    def memory(n: int, d: int) -> Layout:
-        """Shape and dtype of the arrays, for a table of (n, d)."""
-        return {"sums": ((n,), "f4"), "P": ((d, d), "f4"), "second": ((d, d), "f8"),
-                "seen": ((PARTS, d, d), "f8")}
+    def memory(table: str, n: int, d: int) -> Layout:
+        """Shape and dtype of the arrays for a table of (n, d), by their names."""
+        return {f"{table}_sums": ((n,), "f4"), f"{table}_P": ((d, d), "f4"),
+                f"{table}_second": ((d, d), "f8"), f"{table}_seen": ((PARTS, d, d), "f8")}
 
     def start(self) -> None:
         """Fill the arrays for a first step."""

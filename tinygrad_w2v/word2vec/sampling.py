@@ -36,13 +36,11 @@ class Shards:
         self.arrays, self.number, self.of = arrays, number, of
         self.window, self.negative, self.tiles, self.shards = window, negative, tiles, shards
         self.band = band(TILE, window, shrink_windows)
-        # glibc gives blocks back to the system, and clears them again, above a size that it learns
-        # from the largest block it has seen freed; twice a step that costs more than the products.
+        # glibc gives large blocks back to the system, which clears them when they are wanted again.
+        # What is large it learns from the blocks that it sees freed: this one keeps the others.
         np.empty(8 << 20, np.uint8)
         self.chunk = Tiles(arrays["ids"], arrays["sentence"], arrays["noise"])
-        self.optimisers = [SharedAdagrad({name: arrays[f"{table}_{name}"]
-                                          for name in SharedAdagrad.memory(1, 1)})
-                           for table in "VU"]
+        self.optimisers = {table: SharedAdagrad(arrays, table) for table in "VU"}
 
     @staticmethod
     def layout(n: int, d: int, window: int, tiles: int, shards: int, words: int) -> Layout:
@@ -50,9 +48,7 @@ class Shards:
         width, step = TILE + 2 * window, tiles * shards
         most = (min(words, CHUNK) + 3 * window) // (TILE * SHARING) * SHARING + 3 * SHARING
         tables: Layout = {"V": ((n, d), "f4"), "U": ((n, d), "f4")}
-        memory: Layout = {f"{table}_{name}": entry for table in "VU"
-                          for name, entry in SharedAdagrad.memory(n, d).items()}
-        return {**tables, **memory,
+        return {**tables, **SharedAdagrad.memory("V", n, d), **SharedAdagrad.memory("U", n, d),
                 "ids": ((most, width), "i4"), "sentence": ((most, width), "i4"),
                 "noise": ((most // SHARING, NOISE), "i4"), "losses": ((shards, 2), "f8"),
                 "v_rows": ((step * TILE, d), "f4"),
@@ -94,11 +90,10 @@ class Shards:
         part = self.chunk.part(start, stop)
         v = part.ids[:, self.window : self.window + TILE].reshape(-1)
         u = np.concatenate([part.ids.reshape(-1), part.noise.reshape(-1)])
-        for table, ids, optimiser in zip("UV", (u, v), reversed(self.optimisers), strict=True):
-            rows = self.arrays[f"{table.lower()}_rows"]
+        for table, ids, rows in (("U", u, self.arrays["u_rows"]), ("V", v, self.arrays["v_rows"])):
             for share in range(self.number, PARTS, self.of):
                 groups = RowGroups(ids, share, PARTS)
-                optimiser.move(self.arrays[table], groups, rows, lr, step, share)
+                self.optimisers[table].move(self.arrays[table], groups, rows, lr, step, share)
 
 
 class NegativeSampling:
@@ -126,15 +121,12 @@ class NegativeSampling:
         self.settings = {"window": window, "negative": negative, "shrink_windows": shrink_windows,
                          "tiles": self.tiles, "shards": shards}
         n, d = V.shape
-        self.state = {f"{table}_{name}": np.zeros(shape, kind) for table in "VU"
-                      for name, (shape, kind) in SharedAdagrad.memory(n, d).items()}
+        self.state: dict[str, Array] = {}
         for table in "VU":
-            SharedAdagrad(self.view(table)).start()
+            self.state |= {name: np.zeros(shape, kind) for name, (shape, kind)
+                           in SharedAdagrad.memory(table, n, d).items()}
+            SharedAdagrad(self.state, table).start()
         self.number = 0  # steps made
-
-    def view(self, table: str) -> dict[str, Array]:
-        """What the optimiser of a table remembers."""
-        return {name: self.state[f"{table}_{name}"] for name in SharedAdagrad.memory(1, 1)}
 
     @contextmanager
     def team(self, workers: int) -> Iterator[None]:
@@ -179,10 +171,9 @@ class NegativeSampling:
                 if not np.isfinite(loss):
                     raise FloatingPointError(f"the loss became {loss}")
                 with self.V.edit(), self.U.edit():  # graphs that saved them notice
-                    self._team.call("move", start, stop, float(rate(begin)),
-                                    self.number)
+                    self._team.call("move", start, stop, float(rate(begin)), self.number)
+                for optimiser in self._team.own.optimisers.values():
+                    optimiser.finish(self.number)
                 self.number += 1
-                for optimiser in self._team.own.optimisers:
-                    optimiser.finish(self.number - 1)
                 yield loss, weight, done
             before = read

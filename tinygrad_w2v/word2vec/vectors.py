@@ -267,9 +267,10 @@ class WordVectors:
     def evaluate_word_pairs(self, path: str | os.PathLike[str], delimiter: str | None = "\t",
                             restrict_vocab: int | None = 300_000, case_insensitive: bool = True,
                             ) -> evaluate.WordPairs:
-        r"""Correlate cosines with people's judgements, as WordSim-353 and SimLex-999 hold them.
+        r"""Correlate cosines with people's judgements, such as those of WordSim-353.
 
-        A line of the file is a word, a word, and a number. Gives `pearson`, `spearman`, `unknown`,
+        A line of the file is a word, a word, and a number. (Of SimLex-999 that is what gensim's
+        copy has; its own file has more columns.) Gives `pearson`, `spearman`, `unknown`,
         the share of pairs without vectors for both words, and `used`, the number of the others.
         Only the first `restrict_vocab` words are known (None: all). See `evaluate.word_pairs`.
 
