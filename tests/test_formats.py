@@ -14,15 +14,9 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tinygrad_w2v.word2vec import FormatError, WordVectors
-from tinygrad_w2v.word2vec.formats import (
-    PIECE,
-    READERS,
-    SUFFIXES,
-    check_writable,
-    read_safetensors,
-    replacing,
-    write_safetensors,
-)
+from tinygrad_w2v.word2vec.files import check_writable, replacing
+from tinygrad_w2v.word2vec.formats import PIECE, READERS, SUFFIXES
+from tinygrad_w2v.word2vec.safetensors import read_safetensors, write_safetensors
 from tinygrad_w2v.word2vec.vectors import read_vectors, write_vectors
 
 FORMATS = [*READERS, "word2vec-text.gz", "word2vec-binary.gz", "glove.gz", "projector.gz"]

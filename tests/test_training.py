@@ -16,7 +16,8 @@ import tinygrad_w2v as tg
 from tests.test_skipgram import language
 from tinygrad_w2v.word2vec import SkipGram, model as model_module, team as team_module
 from tinygrad_w2v.word2vec.blas import one_thread, openblas
-from tinygrad_w2v.word2vec.formats import FormatError, read_safetensors, write_safetensors
+from tinygrad_w2v.word2vec.files import FormatError
+from tinygrad_w2v.word2vec.safetensors import read_safetensors, write_safetensors
 from tinygrad_w2v.word2vec.team import Team
 
 TEXT = language(1, sentences=900)  # 7,200 words: a few steps of 1,024 words

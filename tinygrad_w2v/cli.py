@@ -29,7 +29,8 @@ from . import __version__
 from .sparse import Array
 from .word2vec import SkipGram, WordVectors, documentation
 from .word2vec.derivation import centre_gradient, probabilities
-from .word2vec.formats import READERS, SUFFIXES, WRITERS, check_writable, reading
+from .word2vec.files import check_writable, reading
+from .word2vec.formats import READERS, SUFFIXES, WRITERS
 from .word2vec.model import EPOCHS, RATES
 from .word2vec.objective import CoOccurrences
 from .word2vec.vectors import UnknownWordError, read_vectors, write_vectors

@@ -2,6 +2,6 @@
 
 from .corpus import Corpus as Corpus, Vocabulary as Vocabulary
 from .documentation import documentation as documentation
-from .formats import FormatError as FormatError
+from .files import FormatError as FormatError
 from .model import SkipGram as SkipGram
 from .vectors import WordVectors as WordVectors

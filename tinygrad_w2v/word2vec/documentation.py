@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .formats import write_atomically
+from .files import write_atomically
 
 SKIPPED = {"__pycache__", "idlelib", "lib2to3", "site-packages", "test", "tests", "turtledemo"}
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..sparse import Array
-from .formats import FormatError, reading
+from .files import FormatError, reading
 
 SCORES = 1 << 25   # bytes of cosines that are held at once
 LONGEST = 1 << 16  # bytes of a line

@@ -20,28 +20,22 @@ in a file is damage, and is not written.
 from __future__ import annotations
 
 import codecs
-import gzip
 import itertools
 import json
-import math
-import os
 import re
 import struct
-import tempfile
-import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from ..sparse import Array
+from .files import FormatError, is_packed, reading, replacing
+from .safetensors import object_once, read_safetensors, write_safetensors
 
-DTYPES = {"F32": "<f4", "F64": "<f8", "I64": "<i8"}
 SUFFIXES = {".safetensors": "safetensors", ".txt": "word2vec-text", ".vec": "word2vec-text",
             ".bin": "word2vec-binary", ".glove": "glove", ".tsv": "projector"}
 
@@ -50,10 +44,6 @@ LONGEST_LINE = 1 << 24
 PIECE = 1 << 20         # bytes read at once
 ROWS = 1024             # vectors written at once
 HINT = " (header=True or False says whether the first line is a header)"
-
-
-class FormatError(ValueError):
-    """A file is not what its format says it must be; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -133,87 +123,6 @@ def _numeric(fields: Sequence[bytes]) -> bool:
         return False
     # Python's float takes 1_0 for 10: nobody writes that, and no other reader takes it.
     return bool(fields) and not any(b"_" in field for field in fields)
-
-
-# ── files ──
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacked if its name ends in .gz; FormatError if it is damaged."""
-    if path.is_dir():
-        raise FormatError(f"{path} is a folder, not a file")
-    try:
-        opener: Any = gzip.open if _packed(path) else open
-        with opener(path, "rb") as file:
-            yield file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"{path}: the gzip data is damaged or cut off: {error}") from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file beside `path`, which takes its name if the block ends well, else is removed.
-
-    Packed if the name ends in .gz, without a date: the same content gives the same bytes.
-    """
-    packed, path = _packed(path), Path(os.path.realpath(path))
-    _check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if packed:
-                with gzip.GzipFile("", "wb", 6, file, mtime=0) as gz:
-                    yield gz  # type: ignore[misc] # typeshed: a GzipFile is no IO[bytes]
-            else:
-                yield file
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
-        # mkstemp's file is for its owner's eyes only: give it what the old one had, or the usual.
-        os.chmod(beside, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
-def write_atomically(path: Path, *content: bytes) -> None:
-    """Write a file whole or not at all, by `replacing`."""
-    with replacing(path) as file:
-        file.writelines(content)
-
-
-def check_writable(path: Path) -> None:
-    """Raise OSError if no file could be written at `path`: before the work rather than after it.
-
-    Folders that are not there yet will be made when it is written, and not before.
-    """
-    _check_replaceable(path)
-    folder = next(p for p in path.absolute().parents if p.exists())
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise type(error)(f"cannot write {path.name} in {folder} ({error.strerror}): name another "
-                          "place") from error
-
-
-def _check_replaceable(path: Path) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: name a file in it")
-    if path.exists() and not path.is_file():
-        raise OSError(f"{path} is a device or the like, which no file can replace: name a file")
-
-
-def _packed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 # ── word2vec, text and binary; GloVe ──
@@ -349,7 +258,7 @@ def _binary_header(file: IO[bytes], path: Path) -> tuple[int, int, int]:
         raise FormatError(f"{path}: {first[:40]!r} is not the line 'n d', n words of d numbers, "
                           "with which a binary file begins")
     n, d = size
-    if not _packed(path) and path.is_file() and n * (4 * d + 2) > path.stat().st_size:
+    if not is_packed(path) and path.is_file() and n * (4 * d + 2) > path.stat().st_size:
         raise FormatError(f"{path}: the header says {n} words of {d} numbers, for which "
                           f"{path.stat().st_size} bytes are too few: it lies, or the file is cut "
                           "off")
@@ -510,7 +419,7 @@ def write_projector(table: Table, path: Path, metadata: Path | None = None) -> N
                              for word, count in zip(table.words, table.counts, strict=True))
 
 
-# ── safetensors ──
+# ── the native format ──
 
 
 def write_native(table: Table, path: Path) -> None:
@@ -540,8 +449,8 @@ def read_native(path: Path) -> Table:
     arrays, metadata = read_safetensors(path)
     try:
         words, vectors, counts = metadata["words"], arrays["vectors"], arrays.get("counts")
-        about = {name: json.loads(text, object_pairs_hook=_once) for name, text in metadata.items()
-                 if name in ("words", "dropped", "settings")}
+        about = {name: json.loads(metadata[name], object_pairs_hook=object_once)
+                 for name in ("words", "dropped", "settings") if name in metadata}
         words, dropped, settings = about["words"], about.get("dropped"), about.get("settings")
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("its words are no list of strings")
@@ -556,100 +465,6 @@ def read_native(path: Path) -> Table:
         raise FormatError(f"{path}: a safetensors file, but not of word vectors: "
                           f"{error}") from error
     return Table(words, vectors, counts, dropped, settings)
-
-
-def write_safetensors(path: Path, arrays: dict[str, Array], metadata: dict[str, str]) -> None:
-    """Write named arrays, and texts about them, to a safetensors file.
-
-    ValueError for arrays of another type than float32, float64 and int64, and for a name in .gz.
-    """
-    if _packed(path):
-        raise ValueError(f"{path}: safetensors files are not packed; name it without .gz")
-    names = {np.dtype(code): name for name, code in DTYPES.items()}
-    header: dict[str, Any] = {"__metadata__": metadata}
-    start = 0
-    for name, values in arrays.items():
-        kind = values.dtype.newbyteorder("<")
-        if kind not in names:
-            raise ValueError(f"{name}: arrays of float32, float64 and int64 can be saved, not of "
-                             f"{values.dtype}; convert it, as by astype(np.float32)")
-        header[name] = {"dtype": names[kind], "shape": values.shape,
-                        "data_offsets": [start, start + values.nbytes]}
-        start += values.nbytes
-    text = json.dumps(header, ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    with replacing(path) as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for values in arrays.values():
-            file.write(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Read a safetensors file; FormatError, with the place, if it is damaged or says untruths.
-
-    Nothing is allocated that the file does not hold.
-    """
-    if _packed(path):
-        raise FormatError(f"{path}: safetensors files are not packed: unpack it first")
-    with reading(path) as file:
-        size = path.stat().st_size
-        start = file.read(8)
-        n = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        if n > size - 8:
-            raise FormatError(f"{path}: not a safetensors file: its header would be longer than "
-                              f"the file ({size} bytes)")
-        try:
-            header = json.loads(file.read(n), object_pairs_hook=_once)
-            metadata = header.pop("__metadata__", {})
-            places = [Place(name, **entry) for name, entry in header.items()]
-            if not all(isinstance(text, str) for text in metadata.values()):
-                raise TypeError("its metadata are not texts")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise FormatError(f"{path}: the safetensors header is damaged: {error!r}") from error
-        arrays, body = {}, size - 8 - n
-        ends = sorted(place.data_offsets for place in places if place.fits(body))
-        if any(b != 0 for b, _ in ends[:1]) or any(a[1] != b[0] for a, b in pairwise(ends)) or (
-                len(ends) == len(places) and body != (ends[-1][1] if ends else 0)):
-            raise FormatError(f"{path}: the arrays overlap, or there are gaps between them")
-        for place in places:
-            if not place.fits(body):
-                raise FormatError(f"{path}: {place} is not true of a file with {body} bytes after "
-                                  "the header")
-            begin, end = place.data_offsets
-            file.seek(8 + n + begin)
-            arrays[place.name] = np.frombuffer(file.read(end - begin), DTYPES[place.dtype]
-                                               ).reshape(place.shape)
-    return arrays, metadata
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; ValueError if it says something twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands in it twice")
-    return found
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a safetensors header says of one array."""
-
-    name: str
-    dtype: str
-    shape: list[int]
-    data_offsets: list[int]
-
-    def fits(self, body: int) -> bool:
-        """Whether the array can lie where it is said to, in `body` bytes."""
-        lists = isinstance(self.shape, list) and isinstance(self.data_offsets, list)
-        if not lists or len(self.data_offsets) != 2 or str(self.dtype) not in DTYPES:
-            return False
-        if not all(type(x) is int and x >= 0 for x in self.shape + self.data_offsets):
-            return False
-        begin, end = self.data_offsets
-        size = math.prod(self.shape) * int(DTYPES[self.dtype][-1])
-        sane = len(self.shape) <= 8 and max(self.shape, default=0) < 1 << 40
-        return sane and end <= body and end - begin == size
 
 
 READERS: dict[str, Callable[[Path], Table]] = {

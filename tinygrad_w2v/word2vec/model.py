@@ -24,9 +24,10 @@ from ..sparse import Array
 from ..tensor import Tensor
 from .corpus import Corpus, Source, Vocabulary
 from .exact import ExactSoftmax
-from .formats import FormatError, check_writable, read_safetensors, write_safetensors
+from .files import FormatError, check_writable
 from .objective import CoOccurrences, exact_loss
 from .progress import Progress
+from .safetensors import read_safetensors, write_safetensors
 from .sampling import NegativeSampling
 from .vectors import WordVectors
 

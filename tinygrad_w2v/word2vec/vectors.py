@@ -17,6 +17,7 @@ import numpy as np
 from ..sparse import Array
 from . import evaluate, formats
 from .evaluate import SCORES
+from .files import FormatError
 
 Query = str | Array | tuple[str | Array, float]
 
@@ -386,7 +387,7 @@ class WordVectors:
             return cls(table.words, table.vectors, table.counts, dropped=table.dropped,
                        settings=table.settings)
         except ValueError as error:
-            raise formats.FormatError(f"{path}: these are no word vectors: {error}") from error
+            raise FormatError(f"{path}: these are no word vectors: {error}") from error
 
 
 def read_vectors(path: str | os.PathLike[str], format: str | None = None) -> WordVectors:
