@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tinygrad_w2v import cli
+from tinygrad_w2v.cli import demo, scoring
 from tinygrad_w2v.word2vec import SkipGram, WordVectors
 from tinygrad_w2v.word2vec.formats import WRITERS
 from tinygrad_w2v.word2vec.vectors import read_vectors
@@ -30,8 +31,9 @@ SUFFIX = {"safetensors": ".safetensors", "word2vec-text": ".txt", "word2vec-bina
 QUICK_DEMO = """
 import sys
 from tinygrad_w2v import cli
+from tinygrad_w2v.cli import demo
 text = [["the", "red", "rose"], ["the", "blue", "rose"], ["a", "loud", "drum"]] * 20
-cli.documentation = lambda: (text, ["a remark"])
+demo.documentation = lambda: (text, ["a remark"])
 sys.exit(cli.main())
 """
 
@@ -194,7 +196,7 @@ def test_a_terminal_without_greek_letters_is_no_obstacle(environment, tmp_path):
 
 def test_the_demo_gives_its_numbers_as_json(call, monkeypatch):
     text = [["red", "rose"], ["blue", "rose"]] * 20
-    monkeypatch.setattr(cli, "documentation", lambda: (text, []))
+    monkeypatch.setattr(demo, "documentation", lambda: (text, []))
     code, out, err = call("demo", "--json", "--passes", 3, "-o", "v.safetensors")
     result = json.loads(out)
     assert (code, result["words"], result["tokens"], result["passes"]) == (0, 3, 80, 3)
@@ -246,7 +248,7 @@ def test_help_and_version(call, arguments):
 def test_the_examples_of_the_help_run(call, run, command, monkeypatch):
     examples = re.findall(r"^  tinygrad-w2v (.*)$", call(command, "-h")[1], re.MULTILINE)
     assert examples
-    monkeypatch.setattr(cli, "documentation", lambda: ([["to", "be"]] * 9, []))
+    monkeypatch.setattr(demo, "documentation", lambda: ([["to", "be"]] * 9, []))
     Path("corpus.txt").write_text(language(0), encoding="utf-8")
     Path("questions-words.txt").write_text(": s\ntrue false left right\n", encoding="utf-8")
     Path("wordsim353.tsv").write_text("red\tblue\t9\nred\tmonday\t1\n", encoding="utf-8")
@@ -291,7 +293,7 @@ def keys(document):
 
 def test_the_page_tells_all_keys_of_all_json_documents(call, run, monkeypatch):
     rows = PAGE.read_text(encoding="utf-8").split("|---|---|\n")[-1].split("\n\n")[0].splitlines()
-    monkeypatch.setattr(cli, "documentation", lambda: ([["to", "be"]] * 9, []))
+    monkeypatch.setattr(demo, "documentation", lambda: ([["to", "be"]] * 9, []))
     shutil.copy(run[0] / "documentation.safetensors", "v.safetensors")
     for name, text in {"corpus": language(0), "questions": ": s\ntrue false left right\n",
                        "pairs": "red\tblue\t9\nred\tmonday\t1\n"}.items():
@@ -492,7 +494,7 @@ questions: analogies
 ])
 def test_the_first_line_tells_the_kind_of_a_file(tmp_path, text, kind, delimiter):
     (tmp_path / "file").write_text(text, encoding="utf-8")
-    assert cli.kind_of(tmp_path / "file") == (kind, delimiter)
+    assert scoring.kind_of(tmp_path / "file") == (kind, delimiter)
 
 
 def test_a_file_that_cannot_be_scored_is_reported_and_the_others_are_scored(ask, files):
