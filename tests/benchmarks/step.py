@@ -3,7 +3,9 @@
     python tests/benchmarks/step.py [--rounds 60]
 
 The same step is made with gradients by the engine and by hand, in turn, on a made-up text with
-words as frequent as in English (Zipf's law). Medians; one process, one thread.
+words as frequent as in English (Zipf's law), in one process, by one thread. The parts are timed
+inside the step, as it runs. Times are means over the middle half of the rounds, the slowest and the
+fastest quarter left out, so that parts add up to their whole.
 """
 
 from __future__ import annotations
@@ -13,17 +15,71 @@ import os
 import platform
 import statistics
 import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
+from operator import itemgetter
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from tinygrad_w2v import Tensor
+from tinygrad_w2v.word2vec import sampling
 from tinygrad_w2v.word2vec.blas import one_thread
 from tinygrad_w2v.word2vec.corpus import Corpus
+from tinygrad_w2v.word2vec.rows import RowGroups
 from tinygrad_w2v.word2vec.sampling import NegativeSampling
 from tinygrad_w2v.word2vec.tiles import TILE, pair_weights, tiles_of
 
 N, D, WINDOW, SHARD, SHARDS = 50_000, 100, 5, 1024, 8
+
+# The rows of the table; the parts of a whole, and the functions in which their time is spent.
+WHOLES = {"engine": "loss and gradient, by the engine", "by hand": "loss and gradient, by hand",
+          "move": "moving the rows"}
+PARTS: dict[str, dict[str, tuple[Any, str]]] = {
+    "engine": {"weights of the pairs": (sampling, "pair_weights"), "look-ups": (np, "take"),
+               "forward": (sampling, "tile_loss"), "backward": (Tensor, "backward")},
+    "by hand": {},
+    "move": {"grouping the ids": (sampling, "RowGroups"), "summing rows": (RowGroups, "sums")},
+}
+REST = {"engine": "gradients to their places", "move": "the step of each row"}
+
+
+class Stopwatch:
+    """Seconds spent in functions; one that is called within another is a part of that other."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+        self.running = False
+
+    def on(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed under a name."""
+        def timed(*arguments: Any, **settings: Any) -> Any:
+            if self.running:
+                return function(*arguments, **settings)
+            self.running = True
+            before = time.perf_counter()
+            try:
+                return function(*arguments, **settings)
+            finally:
+                self.spent[name] += time.perf_counter() - before
+                self.running = False
+        return timed
+
+
+def timed(call: Callable[[], None], parts: dict[str, tuple[Any, str]]) -> dict[str, float]:
+    """The seconds of a call: of each of its parts, of the rest, and of the "whole"."""
+    watch = Stopwatch()
+    with ExitStack() as patches:
+        for name, (place, function) in parts.items():
+            patches.enter_context(
+                patch.object(place, function, watch.on(name, getattr(place, function))))
+        before = time.perf_counter()
+        call()
+        whole = time.perf_counter() - before
+    return {**watch.spent, "rest": whole - sum(watch.spent.values()), "whole": whole}
 
 
 def trainer() -> NegativeSampling:
@@ -40,7 +96,7 @@ def trainer() -> NegativeSampling:
                             seed=0, shard=SHARD, shards=SHARDS)
 
 
-def by_hand(job, start: int, stop: int) -> None:
+def by_hand(job: sampling.Shards, start: int, stop: int) -> None:
     """What `Shards.gradients` does, its gradient written out."""
     middle = slice(WINDOW, WINDOW + TILE)
     V, U, losses = (job.arrays[name] for name in ("V", "U", "losses"))
@@ -87,7 +143,7 @@ def main() -> None:
             outcomes.append([job.arrays[name].copy() for name in ("v_rows", "u_rows", "losses")])
         for ours, theirs in zip(*outcomes, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-        spent: dict[str, list[float]] = {"engine": [], "by hand": [], "move": []}
+        rounds_of: dict[str, list[dict[str, float]]] = {name: [] for name in WHOLES}
         for i in range(rounds):
             begin = i % (len(chunk) // stop) * stop
             span = begin, begin + stop
@@ -95,18 +151,26 @@ def main() -> None:
                      "by hand": partial(by_hand, job, *span),
                      "move": partial(job.move, *span, 0.01, i)}
             for name, call in calls.items():
-                before = time.perf_counter()
-                call()
-                spent[name].append(time.perf_counter() - before)
-    middle = {name: statistics.median(times) * 1e3 for name, times in spent.items()}
-    words = stop * TILE
+                rounds_of[name].append(timed(call, PARTS[name]))
+    report(rounds_of, stop * TILE)
+
+
+def report(rounds_of: dict[str, list[dict[str, float]]], words: int) -> None:
+    """Print the table, the parts below their whole, and what the engine costs."""
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python "
-          f"{platform.python_version()}; a step of {words:,} words, one worker\n")
-    for name, text in (("engine", "loss and gradient, by the engine"),
-                       ("by hand", "loss and gradient, by hand"), ("move", "moving the rows")):
-        print(f"{text:<34}{middle[name]:8.2f} ms{middle[name] / words * 1e6:8.0f} ns a word")
-    ratio = statistics.median((a + m) / (b + m) for a, b, m in zip(
-        spent["engine"], spent["by hand"], spent["move"], strict=True))
+          f"{platform.python_version()}, NumPy {np.__version__}; a step of {words:,} words, one "
+          "worker\n")
+    for whole, rounds in rounds_of.items():
+        quarter = len(rounds) // 4
+        middle = sorted(rounds, key=itemgetter("whole"))[quarter : len(rounds) - quarter]
+        rows = {WHOLES[whole]: "whole"} | {f"  {part}": part for part in PARTS[whole]}
+        if whole in REST:
+            rows[f"  the rest: {REST[whole]}"] = "rest"
+        for text, part in rows.items():
+            seconds = statistics.mean(spent[part] for spent in middle)
+            print(f"{text:<40}{seconds * 1e3:8.2f} ms{seconds / words * 1e9:8.0f} ns a word")
+    engine, hand, move = ([spent["whole"] for spent in rounds_of[name]] for name in WHOLES)
+    ratio = statistics.median((a + m) / (b + m) for a, b, m in zip(engine, hand, move, strict=True))
     print(f"\nthe step with the engine costs {ratio:.2f} times the step by hand")
 
 
