@@ -10,7 +10,7 @@ import tinygrad_w2v as tg
 from tinygrad_w2v.sparse import RowGrad
 from tinygrad_w2v.testing import Call, GradientError, OpSpec, check_grad, check_op
 from tinygrad_w2v.testing.invariants import check_subgradient
-from tinygrad_w2v.testing.oracle import ridders
+from tinygrad_w2v.testing.slopes import ridders
 
 X, Y = np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.5]]), np.array([0.25, 1.75, -2.5])
 IDS = np.array([2, 0, 2])
@@ -61,10 +61,12 @@ def test_a_planted_mistake_is_caught(mistake):
         check_grad(f, *arrays)
 
 
-def test_a_wrong_shape_is_caught_by_the_walk():
+def test_a_wrong_shape_is_caught_by_the_walk_and_its_rule_is_named():
     f, arrays = multiply(y=lambda g, x: (g * x)[:, :2])
-    with pytest.raises(tg.GraphError, match=r"operand 1 gave float64 of\s+shape \(2, 2\)"):
+    with pytest.raises(GradientError, match=r"operand 1 gave float64 of\s+shape \(2") as caught:
         check_grad(f, *arrays)
+    assert caught.value.mistake == "wrong shape"
+    assert "by y: lambda g, x: (g * x)[:, :2]" in caught.value.rule
 
 
 def test_a_mistake_in_the_second_derivative_alone_is_caught():
@@ -132,7 +134,7 @@ def test_a_detached_operand_is_caught():
     lambda x: tg.rule(lambda x: (x * np.conj(x)).real, x=lambda g, x: 2 * g * x)(x)],
     ids=["abs", "real", "conj"])
 def test_what_is_not_analytic_is_judged_by_differences(f):
-    assert check_grad(f, X).oracle == "extrapolated differences"
+    assert check_grad(f, X).oracle.startswith("extrapolated differences")
 
 
 def test_differences_find_a_mistake_too():

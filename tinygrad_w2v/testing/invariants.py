@@ -8,18 +8,34 @@ about one call and raises a `GradientError` where it does not hold.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..functional import grad, jvp, vjp
-from ..graph import Leaf, Node, lineage, walk
-from ..sparse import Array, RowGrad
+from ..graph import Node, lineage
+from ..sparse import Array
 from ..tensor import Tensor
-from .oracle import GradientError, bumped, check_grad, draw_cotangent
+from .claims import (
+    inputs_unchanged,
+    laid_out,
+    layouts as layouts,
+    linear,
+    no_aliases,
+    repeatable,
+    same,
+    zero_in_zero_out,
+)
+from .oracle import (
+    GradientError as GradientError,
+    bumped as bumped,
+    check_grad as check_grad,
+    complex_step as complex_step,
+    draw_cotangent as draw_cotangent,
+)
+from .subject import Program, gradients as gradients_of
 
 Function = Callable[..., Any]
 Shape = tuple[int, ...]
@@ -118,55 +134,16 @@ def _sizes(low: float, high: float) -> float:
     return max(-low, high) - max(low, -high, 0)
 
 
-# ── running an operation ──────────────────────────────────────────────────────────────────────────
-
-
-def as_leaf(array: Array) -> Tensor:
-    """Make a leaf on the memory of `array`, in its own layout; Tensor() would copy it."""
-    return Tensor._of(array.view(), Leaf(array))
-
-
-def pull(out: Tensor, leaves: Sequence[Tensor], u: Array) -> list[Array]:
-    """Walk back from `out` with the very array `u`; zeros for a leaf that nothing reaches."""
-    found: dict[Any, Any] = walk(out._node, u) if out._node else {}
-    return [np.asarray(found.get(x._node, np.zeros(x.shape, x.dtype))) for x in leaves]
-
-
 def gradients(f: Function, arrays: Sequence[Array], u: Array) -> list[Array]:
     """Gradients of Σ u·f at `arrays`, by the everyday way: leaves, and backward."""
-    leaves = [Tensor(a, requires_grad=True) for a in arrays]
-    out = f(*leaves)
-    if out.requires_grad:
-        out.backward(u)
-    return [np.zeros(a.shape, a.dtype) if x.grad is None else np.asarray(x.grad)
-            for x, a in zip(leaves, arrays, strict=True)]
+    return gradients_of(Program(f), arrays, u)
 
 
-def same(what: str, found: Sequence[Array], expected: Sequence[Array], rtol: float = 1e-12) -> None:
-    """Require arrays to agree: in shape and dtype, and in value to `rtol` of the largest."""
-    for k, (a, b) in enumerate(zip(found, expected, strict=True)):
-        if (a.shape, a.dtype) != (b.shape, b.dtype):
-            raise GradientError(f"{what}: number {k} is {a.dtype} of shape {a.shape}, expected "
-                                f"{b.dtype} of shape {b.shape}")
-        limit = rtol * np.max(np.abs(b), initial=0)
-        wrong = np.argwhere(~((np.abs(a - b) <= limit) | (a == b) | (np.isnan(a) & np.isnan(b))))
-        for place in map(tuple, wrong.tolist()):
-            raise GradientError(f"{what}: number {k} at {place} is {a[place]}, expected {b[place]}")
-
-
-def layouts(a: Array) -> Iterator[tuple[str, Array]]:
-    """Lay the values of `a` out in memory in every way there is."""
-    a = np.ascontiguousarray(a).reshape(a.shape)
-    frozen = a.copy()
-    frozen.flags.writeable = False
-    yield "read-only", frozen
-    if a.ndim:
-        yield "reversed", np.flip(np.flip(a).copy())
-        yield "with gaps", np.repeat(a, 2, axis=-1)[..., ::2]
-        order = np.roll(np.arange(a.ndim), 1)  # a 3-cycle is not its own inverse
-        yield "transposed", a.transpose(order).copy().transpose(np.argsort(order))
-    first = a.reshape(-1)[0] if a.size else a.dtype.type(0)
-    yield "repeated by stride 0", np.broadcast_to(first, a.shape)
+def at_call(spec: OpSpec, call: Call, rng: np.random.Generator
+            ) -> tuple[Program, list[Array], Array]:
+    """Make what the claims are about: a program, its operands, a cotangent."""
+    f, arrays = spec.bind(call), spec.draw(call, rng)
+    return Program(f), arrays, draw_cotangent(rng, f(*arrays).shape)
 
 
 # ── the claims ────────────────────────────────────────────────────────────────────────────────────
@@ -211,53 +188,32 @@ def check_dtypes(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
 
 def check_inputs_unchanged(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
     """Neither the operands nor the cotangent are written to."""
-    arrays = spec.draw(call, rng)
-    leaves = [as_leaf(a) for a in arrays]
-    out = spec.bind(call)(*leaves)
-    u = draw_cotangent(rng, out.shape)
-    before = [a.copy() for a in (*arrays, u)]
-    pull(out, leaves, u)
-    for a, old in zip((*arrays, u), before, strict=True):
-        if not np.array_equal(a, old):
-            raise GradientError("an operand or the cotangent was written to")
+    subject, arrays, u = at_call(spec, call, rng)
+    inputs_unchanged(subject, subject.run(arrays), arrays, u)
 
 
 def check_no_aliases(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
     """A gradient shares memory with no other gradient, operand, result or cotangent."""
-    arrays = spec.draw(call, rng)
-    leaves = [Tensor(a, requires_grad=True) for a in arrays]
-    out = spec.bind(call)(*leaves)
-    u = draw_cotangent(rng, out.shape)
-    out.backward(u)
-    found = [g.rows if isinstance(g, RowGrad) else g
-             for g in [leaf.grad for leaf in leaves] if g is not None]
-    others = [u, out.data, *arrays, *[leaf.data for leaf in leaves]]
-    if any(np.shares_memory(a, b) for a, b in combinations(found, 2)):
-        raise GradientError("two gradients share memory")
-    if any(np.shares_memory(a, b) for a in found for b in others):
-        raise GradientError("a gradient shares memory with an operand, the result or the cotangent")
+    subject, arrays, u = at_call(spec, call, rng)
+    run = subject.run(arrays)
+    no_aliases(run, run.backward(u), [u, *arrays])
 
 
 def check_linear(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
     """The gradient is linear in the cotangent; of zero it is zero."""
-    f, arrays = spec.bind(call), spec.draw(call, rng)
-    shape = f(*arrays).shape
-    u, w = draw_cotangent(rng, shape), draw_cotangent(rng, shape)
-    parts = zip(gradients(f, arrays, u), gradients(f, arrays, w), strict=True)
-    same("gradient of 2u - 3w", gradients(f, arrays, 2 * u - 3 * w),
-         [2 * a - 3 * b for a, b in parts])
-    zeros = [np.zeros(a.shape) for a in arrays]
-    same("gradient of a zero cotangent", gradients(f, arrays, np.zeros(shape)), zeros, rtol=0)
+    subject, arrays, u = at_call(spec, call, rng)
+    run = subject.run(arrays)
+    linear(subject, run, arrays, u, draw_cotangent(rng, u.shape))
+    zero_in_zero_out(run, arrays, u)
 
 
 def check_repeatable(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
     """Twice the same: bit for bit; and a second backward adds the same once more."""
-    f, arrays = spec.bind(call), spec.draw(call, rng)
-    u = draw_cotangent(rng, f(*arrays).shape)
-    once = gradients(f, arrays, u)
-    same("the same again", gradients(f, arrays, u), once, rtol=0)
+    subject, arrays, u = at_call(spec, call, rng)
+    once = gradients_of(subject, arrays, u)
+    repeatable(subject.run(arrays), arrays, u, once)
     leaves = [Tensor(a, requires_grad=True) for a in arrays]
-    out = f(*leaves)
+    out = spec.bind(call)(*leaves)
     out.backward(u)
     out.backward(u)
     same("backward twice", [np.asarray(leaf.grad) for leaf in leaves if leaf.grad is not None],
@@ -279,8 +235,15 @@ def check_constants(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
                 raise GradientError(f"operand {k}, a constant, makes the graph larger: {cost(out)} "
                                     f"nodes, arrays and bytes instead of {whole}")
             rest = [leaf for j, leaf in enumerate(leaves) if j != k]
-            same(f"with operand {k} constant", pull(out, rest, u),
+            same(f"with operand {k} constant", walked(out, rest, u),
                  [g for j, g in enumerate(expected) if j != k])
+
+
+def walked(out: Tensor, leaves: Sequence[Tensor], u: Array) -> list[Array]:
+    """Walk back from `out`; zeros for a leaf that nothing reaches."""
+    if out.requires_grad:
+        out.backward(u)
+    return [np.zeros(x.shape, x.dtype) if x.grad is None else np.asarray(x.grad) for x in leaves]
 
 
 def cost(out: Tensor) -> tuple[int, int, int]:
@@ -326,21 +289,9 @@ def check_recorded(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
 
 def check_layouts(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:
     """However operands and cotangent lie in memory, values and gradients are the same."""
-    f, arrays = spec.bind(call), spec.draw(call, rng)
-    u = draw_cotangent(rng, f(*arrays).shape)
-    for k, a in enumerate(arrays):
-        for name, laid in layouts(a):
-            plain = [np.array(laid, order="C") if j == k else b for j, b in enumerate(arrays)]
-            leaves = [as_leaf(laid if j == k else b.copy()) for j, b in enumerate(plain)]
-            out = f(*leaves)
-            same(f"value, operand {k} {name}", [out.data], [f(*plain)])
-            same(f"operand {k} {name}", pull(out, leaves, u.copy()), gradients(f, plain, u))
-    for name, laid in (*layouts(u), *layouts(np.zeros_like(u))):
-        leaves = [as_leaf(a.copy()) for a in arrays]
-        before = laid.copy()
-        found = pull(f(*leaves), leaves, laid)
-        same(f"cotangent {name}", found, gradients(f, arrays, np.array(laid, order="C")))
-        same(f"cotangent {name}, afterwards", [laid], [before], rtol=0)
+    subject, arrays, u = at_call(spec, call, rng)
+    run = subject.run(arrays)
+    laid_out(subject, run, arrays, u, gradients_of(subject, arrays, u))
 
 
 def check_same_tensor_twice(spec: OpSpec, call: Call, rng: np.random.Generator) -> None:

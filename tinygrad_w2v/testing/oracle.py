@@ -1,233 +1,212 @@
-"""Oracles: three ways to know a derivative without a derivative rule, and `check_grad`, which asks.
+"""`check_grad` and `check_vjp`: compare gradients with an oracle, and explain what is wrong.
 
-1. **Complex step.** ``Im f(x + ih) / h`` for h = 1e-100 is f'(x) to the last bit: nothing is
-   subtracted, so nothing cancels. It needs f to be analytic; three guards notice if it is not.
-2. **Extrapolated central differences**, with an estimate of their own error. They say right, wrong
-   or *inconclusive*, and inconclusive is never a pass.
-3. At a kink there is no derivative to be compared with: there the sub-gradient inequality decides,
-   see `invariants.check_subgradient`.
-
-Order 2 differentiates the backward pass itself, as a program like any other.
+The oracles stand in `slopes`, what is checked in `subject`, the claims beside the values in
+`claims`, the names of mistakes in `mistakes`. Here they meet: one examination for Tensors and for
+functions with a vjp of any other origin.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..functional import vjp
-from ..sparse import Array, RowGrad
+from ..functional import vjp as pull_back
+from ..graph import GraphError
+from ..sparse import Array
 from ..tensor import Tensor, as_plain
+from .claims import (
+    ROUNDS,
+    inputs_unchanged,
+    laid_out,
+    no_aliases,
+    nudged,
+    pure,
+    repeatable,
+    zero_in_zero_out,
+)
+from .mistakes import Mistake, name_mistakes
+from .report import SHOWN, Step, show, shrink, source, steps, where
+from .slopes import (
+    COMPLEX,
+    LONG,
+    STEP,
+    NotAnalyticError,
+    Truth,
+    bumped as bumped,
+    complex_slopes,
+    complex_step as complex_step,
+    draw_cotangent as draw_cotangent,
+    everywhere,
+    find_truth,
+    one_sided,
+    ridders,
+    run_complex,
+)
+from .subject import (
+    RTOL,
+    GradientError as GradientError,
+    Pair,
+    Program,
+    Run,
+    Subject,
+    check_types,
+    dense,
+    pulled,
+)
 
 Function = Callable[..., Any]
 
-STEP = 1e-100       # of the complex step: so small that its square vanishes
-RTOL = {"float64": 1e-12, "float32": 2e-5}
-
-
-class GradientError(AssertionError):
-    """A gradient is not what an oracle says it is, or no oracle can tell."""
-
-
-class NotAnalyticError(Exception):
-    """The complex step cannot judge this function; the message says why."""
+UNITS = 256          # entries of a Jacobian that is compared whole
+EVERY = 2_000        # elements that are compared each
+WORK = 4_000_000     # elements times size of the largest array
+SAMPLE = 64          # elements compared of each operand, where they are too many
+DIRECTIONS = 8       # and directions through all of them
 
 
 class Agreement(NamedTuple):
     """What a passed check has shown: how many derivatives, judged by what, how far off the worst.
 
-    `worst` is relative to the largest derivative by the same operand.
+    `worst` is relative to the largest derivative by the same operand. `covered` says what has been
+    compared: "the whole Jacobian", "every element", or how many elements and directions of a
+    problem too large for that.
     """
 
     compared: int
     oracle: str
     worst: float
+    covered: str = "every element"
 
 
-def draw_cotangent(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = float) -> Array:
-    """Draw a cotangent of mixed signs, never 0 or ±1: k/64, which no precision rounds."""
-    sizes, signs = rng.integers(17, 56, shape) / 64, rng.choice([-1.0, 1.0], shape)
-    return np.asarray(sizes * signs, dtype)
+class WrongGradientError(GradientError):
+    """A value is wrong: for the operand, the element, and the cotangent `u`."""
+
+    u: Array
 
 
-# ── the two numerical oracles ─────────────────────────────────────────────────────────────────────
-
-
-def bumped(arrays: Sequence[Array], k: int, place: tuple[int, ...], step: complex) -> list[Array]:
-    """Copy `arrays`, with `step` added to one element of number `k`."""
-    moved = [np.array(a, complex if isinstance(step, complex) else float) for a in arrays]
-    moved[k][place] += step
-    return moved
-
-
-def complex_step(f: Function, arrays: Sequence[Array], u: Array, value: Array) -> list[Array]:
-    """Gradients of Σ u·f by every element of `arrays`, exact to rounding.
-
-    `f` takes and gives plain arrays; `value` is what it should give. NotAnalyticError if `f` cannot
-    be judged so.
-
-    >>> x = np.array([1.0, 2.0])
-    >>> complex_step(lambda x: x**3, [x], np.ones(2), x**3)
-    [array([ 3., 12.])]
-    """
-    try:
-        plain = np.asarray(f(*[a.astype(complex) for a in arrays]))
-    except TypeError as error:
-        raise NotAnalyticError(f"it does not take complex numbers: {error}") from error
-    if plain.shape != value.shape:
-        raise NotAnalyticError(f"on complex numbers it has shape {plain.shape}, not {value.shape}")
-    size = np.max(np.abs(value), initial=0)
-    if not np.all(np.abs(plain.real - value) <= 1e-9 * size):
-        raise NotAnalyticError("on complex numbers the real part of its value is another")
-    gradients = [np.zeros(a.shape) for a in arrays]
-    for k, gradient in enumerate(gradients):
-        for place in np.ndindex(gradient.shape):
-            out = np.asarray(f(*bumped(arrays, k, place, 1j * STEP)))
-            gradient[place] = np.sum(u * out.imag) / STEP
-    if not all(np.all(np.isfinite(g)) for g in gradients):
-        raise NotAnalyticError("the complex step gives a derivative that is not finite")
-    _check_by_differences(f, arrays, u, gradients)
-    return gradients
-
-
-def _check_by_differences(f: Function, arrays: Sequence[Array], u: Array,
-                          gradients: list[Array]) -> None:
-    """Guard against ``abs``, ``real``, ``conj``, finite on complex numbers and wrong; and kinks."""
-    rng = np.random.default_rng(0)
-    along = [draw_cotangent(rng, a.shape) for a in arrays]
-
-    def line(t: float) -> float:
-        moved = [a + t * v for a, v in zip(arrays, along, strict=True)]
-        return float(np.sum(u * np.asarray(f(*moved))))
-
-    step = 1e-5
-    difference = (line(step) - line(-step)) / (2 * step)
-    slopes = [np.sum(g * v) for g, v in zip(gradients, along, strict=True)]
-    size = max(sum(np.sum(np.abs(g * v)) for g, v in zip(gradients, along, strict=True)),
-               abs(difference))
-    if not abs(difference - sum(slopes)) <= 1e-4 * size:
-        raise NotAnalyticError("a central difference contradicts the complex step")
-    wide, narrow = bend(line, 2.0**-10), bend(line, 2.0**-13)
-    if not (narrow <= 0.5 * wide or narrow <= 1e-6 * (size + abs(line(0.0)))):
-        raise NotAnalyticError("the slopes to the left and to the right differ: a kink")
-
-
-def bend(line: Callable[[float], float], step: float) -> float:
-    """The slope to the right minus the slope to the left: it vanishes with `step`, save at kinks.
-
-    >>> bend(abs, 1e-3), bend(lambda t: t * t, 2**-10)
-    (2.0, 0.001953125)
-    """
-    return abs(line(step) - 2 * line(0.0) + line(-step)) / step
-
-
-def differences(f: Function, arrays: Sequence[Array], u: Array) -> tuple[list[Array], list[Array]]:
-    """Gradients of Σ u·f by central differences extrapolated to step 0 (Ridders), and errors.
-
-    The error is what the last extrapolations differ by; infinite where the slopes to the left and
-    to the right do not approach each other: a kink.
-
-    >>> x = np.array([1.0, 2.0])
-    >>> (gradient,), (error,) = differences(np.exp, [x], np.ones(2))
-    >>> bool(np.all(np.abs(gradient - np.exp(x)) < 1e-9)), bool(np.all(error < 1e-9))
-    (True, True)
-    """
-    gradients = [np.zeros(a.shape) for a in arrays]
-    errors = [np.zeros(a.shape) for a in arrays]
-    for k, gradient in enumerate(gradients):
-        for place in np.ndindex(gradient.shape):
-            line = functools.partial(_along, f, arrays, u, k, place)
-            gradient[place], errors[k][place] = ridders(line)
-    return gradients, errors
-
-
-def _along(f: Function, arrays: Sequence[Array], u: Array, k: int, place: tuple[int, ...],
-           step: float) -> float:
-    return float(np.sum(u * np.asarray(f(*bumped(arrays, k, place, step)))))
-
-
-def ridders(line: Callable[[float], float], step: float = 1 / 64, rows: int = 8
-            ) -> tuple[float, float]:
-    """Derivative of `line` at 0, and an estimate of its error."""
-    table, best, error = list[float](), np.nan, np.inf
-    for row in range(rows):
-        h = step / 2**row
-        ahead, behind = line(h), line(-h)
-        fresh = [(ahead - behind) / (2 * h)]
-        for order, coarse in enumerate(table, 1):
-            fresh.append(fresh[-1] + (fresh[-1] - coarse) / (4**order - 1))
-            doubt = max(abs(fresh[-1] - fresh[-2]), abs(fresh[-1] - coarse))
-            if doubt < error:
-                best, error = fresh[-1], doubt
-        table = fresh
-    wide, narrow = bend(line, step), bend(line, step / 8)
-    smooth = narrow <= 0.5 * wide or narrow <= 1e-6 * (abs(best) + abs(line(0.0)))
-    return best, error if smooth else np.inf
-
-
-def verdict(gradient: float, estimate: float, error: float, size: float,
-            rtol: float = 1e-9) -> str:
-    """Say right, wrong or inconclusive of one derivative; `size` is the largest one beside it.
-
-    >>> verdict(1.0, 1.0, 1e-10, 1.0), verdict(1.1, 1.0, 1e-10, 1.0), verdict(1.0, 1.0, 0.1, 1.0)
-    ('right', 'wrong', 'inconclusive')
-    """
-    if not error <= 1e-6 * size:
-        return "inconclusive"
-    return "right" if abs(gradient - estimate) <= 10 * error + rtol * size else "wrong"
-
-
-# ── the check ─────────────────────────────────────────────────────────────────────────────────────
+# ── the two ways in ───────────────────────────────────────────────────────────────────────────────
 
 
 def check_grad(f: Function, *arrays: Any, ref: Function | None = None, order: int = 1,
                cotangent: Any = None, rtol: float | None = None, seed: int = 0) -> Agreement:
     """Compare the gradients of `f` at `arrays` with an oracle; GradientError if they differ.
 
-    `f` takes Tensors and gives a Tensor. The cotangent is random, of mixed signs, drawn by `seed`.
-    Type, shape and dtype are compared before values, values by ``|g − r| ≤ rtol · max|r|``; `rtol`
-    is 1e-12 for float64 by the complex step. float32 is judged by the float64 truth for the same
-    inputs. `order` 2 checks the second derivatives too: the gradient is a program, and its
-    derivative is checked in the same way.
+    `f` takes Tensors and gives a Tensor. Arrays of integers and booleans are constants, handed on
+    as they are. The cotangent is random, of mixed signs, drawn by `seed`. Checked in this order:
 
-    `ref`: the same function in plain NumPy and analytic on complex numbers, if `f` is not (``abs``,
-    ``logaddexp``); above order 1 it must take Tensors as well. Without it such an `f` is judged by
-    extrapolated differences.
+    1. `f` gives the same twice, and does not write to its operands;
+    2. each gradient's type, shape and dtype;
+    3. values, by ``|g − r| ≤ rtol · max|r|`` (1e-12 for float64), for the cotangent and for others
+       with exact zeros in them, and, where it is small, the whole Jacobian. float32 is judged by
+       the float64 truth for the same inputs. A difference no larger than what rounding the operands
+       anew makes of it is no mistake;
+    4. all memory layouts; zero in, zero out; twice the same; nothing written to, nothing shared.
+
+    `order` 2 checks the second derivatives too: the gradient is a program, and its derivative is
+    checked in the same way. `ref`: the same function in plain NumPy and analytic on complex
+    numbers, if `f` is not (``abs``, ``logaddexp``); above order 1 it must take Tensors as well.
+    Without it such an `f` is judged by extrapolated differences, which may be *inconclusive*: that
+    is an error, too.
+
+    The error names the likely mistake, the rule and its line, and how to see it again.
 
     >>> check_grad(lambda x, y: (x @ y).tanh(), np.ones((2, 3)), np.arange(3.0), order=2).compared
     18
+    >>> import tinygrad_w2v as tg
+    >>> cube = tg.rule(lambda x: x**3, x=lambda g, x: g * x**2)
+    >>> try:
+    ...     check_grad(cube, np.array([0.5, 2.0]))
+    ... except GradientError as error:
+    ...     print(error.mistake, error.operand, error.element)
+    constant factor 0 (0,)
     """
-    operands = [np.asarray(a) for a in arrays]
+    template, operands = sort_arguments(arrays, "f")
+    subject = Program(f, template)
     rng = np.random.default_rng(seed)
-    leaves = [Tensor(a, requires_grad=True) for a in operands]
-    out = f(*leaves)
-    if not isinstance(out, Tensor):
-        raise GradientError(f"the function gave {type(out).__name__}, not a Tensor: the graph is "
-                            "lost")
-    u = (draw_cotangent(rng, out.shape, out.dtype) if cotangent is None
-         else np.array(cotangent, out.dtype))
-    found = backward(out, u, leaves)
-    report = Report(operands, u, seed, order)
-    agreement = judge(found, ref, lambda *xs: f(*[Tensor(x) for x in xs]), report, rtol)
+    case = Case(subject, operands, ref and _reference(ref, template), rtol, seed)
+    given = case.examine(rng, cotangent)
     if order == 1:
-        return agreement
-    along = [draw_cotangent(rng, a.shape, a.dtype) for a in operands]
-    higher = check_grad(slope_along(f, u, along), *operands, ref=ref and slope_along(ref, u, along),
-                        order=order - 1, rtol=rtol, seed=seed + 1)
-    return Agreement(agreement.compared + higher.compared, agreement.oracle,
-                     max(agreement.worst, higher.worst))
+        return given
+    u = case.u
+    for level in range(2, order + 1):
+        along = [draw_cotangent(rng, a.shape, a.dtype) for a in operands]
+        f, ref = slope_along(f, u, along, template), ref and slope_along(ref, u, along, template)
+        rng = np.random.default_rng(seed + level - 1)
+        case = Case(Program(f, template), operands, ref and _reference(ref, template), rtol, seed,
+                    level, case)
+        more = case.examine(rng, None, thorough=False)
+        u = case.u
+        given = Agreement(given.compared + more.compared, given.oracle,
+                          max(given.worst, more.worst), given.covered)
+    return given
 
 
-def slope_along(f: Function, u: Array, along: Sequence[Array]) -> Function:
-    """The gradient of Σ u·f, made a function of one number again: its component along `along`."""
+def check_vjp(f: Function, vjp: Function, *arrays: Any, ref: Function | None = None,
+              cotangent: Any = None, rtol: float | None = None, seed: int = 0,
+              layouts: bool = True) -> Agreement:
+    """Check a vjp that you wrote, for any function of arrays; GradientError if it is wrong.
+
+    ``vjp(g, *arrays)`` gets the cotangent g of ``f(*arrays)`` and gives the gradient, or a tuple
+    with one for each operand (None: it has none). Which library they use does not matter: `f` and
+    `vjp` take and give NumPy arrays. All that `check_grad` checks of a Tensor's gradient is checked
+    here. ``layouts=False`` leaves out arrays that are reversed or otherwise not plain in memory,
+    for functions that are not meant to take them.
+
+    >>> check_vjp(np.tanh, lambda g, x: g * (1 - np.tanh(x)**2), [0.5, -1.5]).oracle
+    'complex step'
+    >>> try:
+    ...     check_vjp(np.exp, lambda g, x: g * x, [0.5, -1.5])
+    ... except GradientError as error:
+    ...     print(error.mistake)
+    operand for result
+    """
+    template, operands = sort_arguments(arrays, "f")
+    case = Case(Pair(f, vjp, template), operands, ref and _reference(ref, template), rtol, seed)
+    case.layouts = layouts
+    return case.examine(np.random.default_rng(seed), cotangent)
+
+
+def sort_arguments(arrays: Sequence[Any], who: str) -> tuple[list[Any] | None, list[Array]]:
+    """Tell operands, which hold floats, from constants; give a template with the constants in it.
+
+    >>> sort_arguments([[1.5, 2.0], np.array([0, 1])], "f")
+    ([None, array([0, 1])], [array([1.5, 2. ])])
+    """
+    plain = [np.array(as_plain(a), order="C") for a in arrays]
+    for k, a in enumerate(plain):
+        if a.dtype.kind not in "biu" and a.dtype.char not in "fd":
+            raise TypeError(f"argument {k} of {who} is {a.dtype}: operands hold "
+                            "float32 or float64; integers and booleans are constants")
+    operands = [a for a in plain if a.dtype.kind == "f"]
+    if not operands:
+        raise TypeError(f"no argument of {who} holds floats: integers and booleans are constants, "
+                        "write 2.0 for 2")
+    constant = len(operands) < len(plain)
+    return [None if a.dtype.kind == "f" else a for a in plain] if constant else None, operands
+
+
+def _reference(ref: Function, template: Sequence[Any] | None) -> Function:
+    """A plain function of the operands alone."""
+    bind = Subject(ref, template).bind
+    return lambda *xs: np.asarray(as_plain(ref(*bind(xs))))
+
+
+def slope_along(f: Function, u: Array, along: Sequence[Array],
+                template: Sequence[Any] | None = None) -> Function:
+    """The gradient of Σ u·f, made a function of one number again: its component along `along`.
+
+    It takes what `f` takes; constants stay constants.
+    """
+    bind = Subject(f, template).bind
+    places = [i for i, c in enumerate(template or along) if template is None or c is None]
 
     def slope(*xs: Any) -> Tensor:
-        _, pull = vjp(f, *[x if isinstance(x, Tensor) else Tensor(x) for x in xs])
+        operands = [xs[i] if isinstance(xs[i], Tensor) else Tensor(xs[i]) for i in places]
+        _, pull = pull_back(lambda *ys: f(*bind(ys)), *operands)
         parts = [(g * v).sum() for g, v in zip(pull(u), along, strict=True)]
         total: Tensor = functools.reduce(operator.add, parts)
         return total
@@ -235,88 +214,509 @@ def slope_along(f: Function, u: Array, along: Sequence[Array]) -> Function:
     return slope
 
 
-def backward(out: Tensor, u: Array, leaves: Sequence[Tensor]) -> list[Array]:
-    """Walk back from `out` with `u`; give what arrived at `leaves`, zeros where nothing did.
-
-    GradientError unless it has the leaf's shape and dtype.
-    """
-    if out.requires_grad:
-        out.backward(u)
-    for k, leaf in enumerate(leaves):
-        g = leaf.grad
-        if g is None:
-            continue
-        if not isinstance(g, np.ndarray | RowGrad):
-            raise GradientError(f"the gradient by operand {k} is a {type(g).__name__}")
-        if g.shape != leaf.shape:
-            raise GradientError(f"the gradient by operand {k} has shape {g.shape}, the operand "
-                                f"{leaf.shape}: not un-broadcast?")
-        if g.dtype != leaf.dtype:
-            raise GradientError(f"the gradient by operand {k} is {g.dtype}, the operand is "
-                                f"{leaf.dtype}")
-    return [np.zeros(x.shape, x.dtype) if x.grad is None else np.asarray(x.grad) for x in leaves]
+# ── the examination ───────────────────────────────────────────────────────────────────────────────
 
 
-class Report(NamedTuple):
-    """What it takes to repeat a check."""
+@dataclass
+class Case:
+    """One function at one point: what is checked, against what, and all that has been found out."""
 
-    operands: Sequence[Array]
-    u: Array
+    subject: Subject
+    operands: list[Array]
+    ref: Function | None
+    rtol: float | None
     seed: int
-    order: int
+    level: int = 1
+    below: Case | None = None
+    layouts: bool = True
+    u: Array = field(init=False)
+    given: Any = None
 
-    def error(self, what: str) -> GradientError:
-        """Make the error that says `what`, and how to see it again."""
-        with np.printoptions(floatmode="unique", threshold=sys.maxsize):
-            given = ", ".join(np.array_repr(a) for a in self.operands)
-            u = np.array_repr(self.u)
-        return GradientError(f"{what}\nreproduce: check_grad(f, {given}, order={self.order}, "
-                             f"cotangent={u}, seed={self.seed})")
+    def examine(self, rng: np.random.Generator, cotangent: Any, thorough: bool = True) -> Agreement:
+        """Check all there is, values first; explain what is wrong."""
+        try:
+            return self._examine(rng, cotangent, thorough)
+        except GradientError as error:
+            raise self.explain(error) from error.__cause__
+        except GraphError as error:
+            raise self.explain(self.wrong_shape(error)) from error
+
+    def _examine(self, rng: np.random.Generator, cotangent: Any, thorough: bool) -> Agreement:
+        run = self.start(thorough)
+        drawn = draw_cotangent(rng, run.out.shape, run.out.dtype)
+        self.u = drawn if cotangent is None else self.accept(cotangent, run.out)
+        alive = np.ones(run.out.size, bool) if cotangent is None else (self.u != 0).reshape(-1)
+        with np.errstate(all="ignore"):
+            found = run.backward(self.u.copy())
+            check_types(self.subject, found, self.operands)
+            agreement = self.judge(run, dense(found, self.operands), alive, rng, thorough)
+            if thorough:
+                self.keep_promises(run, found)
+        return agreement
+
+    def start(self, thorough: bool) -> Run:
+        """Run the function once, or twice to see that it is one; its result must be of floats."""
+        try:
+            with np.errstate(all="ignore"):
+                run = (pure(self.subject, self.operands) if thorough
+                       else self.subject.run(self.operands))
+        except GradientError:
+            raise
+        except Exception as error:
+            shapes = ", ".join(f"{a.dtype} {a.shape}" for a in self.operands)
+            error.add_note(f"raised by the function to be checked, at operands of {shapes}")
+            raise
+        if run.out.dtype.kind != "f":
+            raise GradientError(f"the function gave {run.out.dtype}: only floats can be "
+                                "differentiated", mistake="gradient lost")
+        return run
+
+    def accept(self, cotangent: Any, out: Array) -> Array:
+        """Take the cotangent that was passed, in the shape and dtype of the result."""
+        u = np.array(as_plain(cotangent), out.dtype)
+        if u.shape != out.shape:
+            raise ValueError(f"the cotangent has shape {u.shape}, the function gave {out.shape}: "
+                             "they must be equal")
+        self.given = u
+        return u
+
+    def keep_promises(self, run: Run, found: list[Any]) -> None:
+        """Check all that must hold beside the values."""
+        arrays, u, known = self.operands, self.u, dense(found, self.operands)
+        cotangent = u.copy()
+        again = run.backward(cotangent)
+        no_aliases(run, again, [cotangent, *arrays])
+        if np.all(np.isfinite(run.out)):
+            zero_in_zero_out(run, arrays, u)
+        inputs_unchanged(self.subject, run, arrays, u.copy())
+        repeatable(run, arrays, u.copy(), known)
+        if self.layouts and sum(a.size for a in arrays) <= EVERY:
+            laid_out(self.subject, run, arrays, u, known, together=True)
+
+    # ── values ────────────────────────────────────────────────────────────────────────────────────
+
+    def judge(self, run: Run, found: list[Array], alive: Array, rng: np.random.Generator,
+              thorough: bool) -> Agreement:
+        """Compare gradients with the truth for the same inputs in float64, by the best oracle."""
+        wide = [a.astype(float) for a in self.operands]
+        program = self.ref or self.subject.value
+        value = self.value_at(wide, run, alive)
+        weights, covered = self.weigh(run, alive, rng, thorough)
+        n, m = sum(a.size for a in wide), value.size
+        places = everywhere(wide)
+        if n > EVERY or n * max(n, m) > WORK:
+            places = [_some(rng, a.size) for a in wide]
+            chosen = sum(map(len, places))
+            covered = f"{chosen} of {n} elements, and {DIRECTIONS} directions through all"
+        truth, why = find_truth(program, wide, value, weights, places)
+        if why is not None and self.ref is not None:
+            raise GradientError(f"ref cannot serve as a reference: {why}") from why
+        rows = [[g.reshape(1, -1)[:, p]] for g, p in zip(found, places, strict=True)]
+        if len(weights) > 1:
+            others = pulled(self.subject, run, self.operands, weights[1:])
+            rows = [[*row, g[:, p]] for row, g, p in zip(rows, others, places, strict=True)]
+        judged = [np.concatenate(row) for row in rows]
+        worst = self.compare(judged, truth, weights, places, why)
+        if chosen_only := covered.startswith(f"{sum(map(len, places))} of"):
+            self.follow_directions(program, wide, value, found, rng, truth.oracle)
+        compared = sum(map(len, places)) if chosen_only else n
+        return Agreement(compared, truth.oracle, worst, covered)
+
+    def value_at(self, wide: list[Array], run: Run, alive: Array) -> Array:
+        """The function's value in double; GradientError where it is used and not finite."""
+        value = np.asarray(self.subject.value(*wide))
+        used = alive.reshape(run.out.shape) if value.shape == run.out.shape else True
+        for place in np.argwhere(~np.isfinite(value) & used).tolist():
+            at = tuple(place)
+            raise GradientError(f"the function itself is not finite: its result at {at} is "
+                                f"{value[at]}. Move the point into its domain", element=at,
+                                mistake="function not finite")
+        return value
+
+    def weigh(self, run: Run, alive: Array, rng: np.random.Generator, thorough: bool
+              ) -> tuple[Array, str]:
+        """Choose the cotangents, one a row: the main one, one with zeros, if few all units."""
+        m, n = run.out.size, sum(a.size for a in self.operands)
+        rows = [self.u.reshape(1, -1).astype(float)]
+        if m:
+            sparse = draw_cotangent(rng, (1, m)) * (rng.random((1, m)) < 0.6) * alive
+            rows.append(sparse)
+        covered = "every element"
+        if thorough and 0 < m * n <= UNITS and alive.all():
+            rows.append(np.eye(m))
+            covered = "the whole Jacobian"
+        return np.concatenate(rows), covered
+
+    def compare(self, found: list[Array], truth: Truth, weights: Array, places: Sequence[Array],
+                why: NotAnalyticError | None) -> float:
+        """Compare row by row; GradientError for the first element that is not right."""
+        worst = 0.0
+        for k, (g, r, error) in enumerate(zip(found, truth.slopes, truth.errors, strict=True)):
+            if not g.size:
+                continue
+            limit = self.limit(k)
+            fine = _verdicts(g, r, error, limit, truth.oracle) == 0
+            if not fine.all():
+                floors = self.floors(weights, places, truth.oracle)[k]
+                verdicts = _verdicts(g, r, error, limit, truth.oracle, floors)
+                if verdicts.any():
+                    self.fail(k, g, r, error, verdicts, weights, places[k], truth, why)
+            size = np.max(np.abs(r[0]), initial=0)
+            if size:
+                worst = max(worst, float(np.max(np.abs(g[0] - r[0])) / size))
+        return worst
+
+    def limit(self, k: int) -> float:
+        """How far the gradient by operand k may be off, relative to its largest element."""
+        return RTOL[self.operands[k].dtype.name] if self.rtol is None else self.rtol
+
+    def floors(self, weights: Array, places: Sequence[Array], oracle: str) -> list[Array]:
+        """How far gradients may be off because numbers are rounded; one for each row of weights.
+
+        The operands are rounded anew, again and again. What is counted is how far the true gradient
+        moves by that, and how the distance between gradient and truth scatters: a wrong gradient
+        keeps its distance, rounding does not. Nothing is learnt from the point itself.
+        """
+        rng = np.random.default_rng(1)
+        truths, scatter = list[list[Array]](), list[list[Array]]()
+        for _ in range(ROUNDS):
+            moved = nudged(rng, self.operands)
+            wide = [a.astype(float) for a in moved]
+            try:
+                rows = pulled(self.subject, self.subject.run(moved), moved, weights)
+                found = [g[:, p].astype(float) for g, p in zip(rows, places, strict=True)]
+                true = [np.zeros(g.shape) for g in found]
+                if oracle == COMPLEX:
+                    program, value = self.ref or self.subject.value, self.subject.value(*wide)
+                    true = complex_slopes(program, wide, value, weights, places,
+                                          STEP * rng.uniform(1, 2), guarded=False).slopes
+            except Exception:  # beside the point the function may not be defined
+                continue
+            truths.append(true)
+            scatter.append([g - r for g, r in zip(found, true, strict=True)])
+        none = [np.zeros((len(weights), 1)) for _ in self.operands]
+        if len(truths) < 2:
+            return none
+        return [np.nan_to_num(4 * _span(s) + 2 * _span(t), nan=0, posinf=0)
+                for s, t in zip(zip(*scatter, strict=True), zip(*truths, strict=True), strict=True)]
+
+    def fail(self, k: int, g: Array, r: Array, error: Array, verdicts: Array, weights: Array,
+             chosen: Array, truth: Truth, why: NotAnalyticError | None) -> None:
+        """Raise the error for what is wrong; if nothing is, for what is inconclusive."""
+        wrong = bool((verdicts == 2).any())
+        row, column = np.argwhere(verdicts == (2 if wrong else 1))[0]
+        place = tuple(map(int, np.unravel_index(chosen[column], self.operands[k].shape)))
+        u = weights[row].reshape(self.u.shape)
+        have, want = g[row, column], r[row, column]
+        if not wrong:
+            self.look_at_sides()
+            near = error[row, column]
+            raise GradientError(
+                f"inconclusive: the derivative by operand {k} at element {place} may be {have}, "
+                f"the {truth.oracle} say {want} ± {near}. "
+                + ("" if np.isfinite(have) else "The slope there is infinite, or not a number. ")
+                + (f"The complex step cannot tell: {why}. " if why else "")
+                + "Is the point at a kink or at the edge of the domain? Move it, or pass ref=, an "
+                "analytic reference", operand=k, element=place, mistake="inconclusive")
+        count = int((verdicts[row] == 2).sum())
+        told = WrongGradientError(
+            f"wrong gradient by operand {k} at element {place}, one of {count} wrong among "
+            f"{g.shape[1]}\n  {self.subject.name}: {have}\n  {truth.oracle}: {want}"
+            + ("" if row == 0 else f"\n  for the cotangent {show(u.astype(self.u.dtype))}"),
+            operand=k, element=place)
+        told.u = u.astype(self.u.dtype)
+        if not np.isfinite(have) and np.isfinite(want) and np.any(u == 0):
+            told.mistake = "strong zero dropped"
+        raise told
+
+    # ── at kinks, and where there is too much to look at ──────────────────────────────────────────
+
+    def look_at_sides(self) -> None:
+        """At a kink: a gradient must lie between the slopes on its sides, in every direction.
+
+        For one output at a time: of a sum with weights of both signs that is not true. Along an
+        axis the slopes at points close by count, too; where equal numbers move together, a rule for
+        ties has no choice.
+        """
+        wide = [a.astype(float) for a in self.operands]
+        n, m = sum(a.size for a in wide), self.u.size
+        if n * m > UNITS:
+            return
+        rows = np.concatenate(pulled(self.subject, self.subject.run(self.operands), self.operands,
+                                     np.eye(m)), axis=1)
+        flat = np.concatenate([a.reshape(-1) for a in wide])
+        cuts = np.cumsum([a.size for a in wide])[:-1]
+        around = flat + 2.0**-11 * np.random.default_rng(3).choice([-1, 1], (12, n)) * (
+            1 + np.arange(n) / (2 * n))
+
+        def at(point: Array) -> Array:
+            parts = [p.reshape(a.shape) for p, a in zip(np.split(point, cuts), wide, strict=True)]
+            return np.asarray(self.subject.value(*parts), float).reshape(-1)
+
+        for v, kind in _directions(flat):
+            places = [flat, *around] if np.count_nonzero(v) == 1 else [flat]
+            sides = [one_sided(functools.partial(step_along, at, x, v)) for x in places]
+            slopes = np.array([side for left, right, _ in sides for side in (left, right)])
+            low, high = slopes.min(axis=0), slopes.max(axis=0)
+            claimed, doubt = rows @ v, np.max([doubt for *_, doubt in sides], axis=0)
+            margin = 1e-3 * (high - low) + 1e-6 * (np.abs(low) + np.abs(high)) + 10 * doubt
+            outside = (claimed < low - margin) | (claimed > high + margin)
+            if outside.any() and np.all(np.isfinite(margin)):
+                self._no_subgradient(int(np.argmax(outside)), v, kind, claimed, low, high,
+                                     np.eye(m), cuts)
+
+    def _no_subgradient(self, c: int, v: Array, kind: str, claimed: Array, low: Array, high: Array,
+                        weights: Array, cuts: Array) -> None:
+        first = int(np.flatnonzero(v)[0])
+        k = int(np.searchsorted(cuts, first, side="right"))
+        local = first - (int(cuts[k - 1]) if k else 0)
+        place = tuple(map(int, np.unravel_index(local, self.operands[k].shape)))
+        told = WrongGradientError(
+            f"wrong gradient by operand {k} at element {place}, at a kink: {kind}, the function "
+            f"has slopes from {low[c]} to {high[c]}\n  {self.subject.name}: {claimed[c]}, which is "
+            "no sub-gradient", operand=k, element=place, mistake="tie rule")
+        told.u = weights[c].reshape(self.u.shape).astype(self.u.dtype)
+        raise told
+
+    def follow_directions(self, program: Function, wide: list[Array], value: Array,
+                          found: list[Array], rng: np.random.Generator, oracle: str) -> None:
+        """Compare slopes along directions through all elements; narrow a wrong one down to one."""
+        u = self.u.astype(float)
+
+        def off(along: list[Array]) -> tuple[bool, float, float]:
+            said = float(sum(np.sum(g * v) for g, v in zip(found, along, strict=True)))
+            size = float(sum(np.sum(np.abs(g * v)) for g, v in zip(found, along, strict=True)))
+            if oracle == COMPLEX:
+                out = run_complex(program, [a + 1j * STEP * v
+                                            for a, v in zip(wide, along, strict=True)])
+                true, error = float(np.sum(u * out.imag) / STEP), 0.0
+            else:
+                def line(t: float) -> Any:
+                    moved = [a + t * v for a, v in zip(wide, along, strict=True)]
+                    return np.sum(u * np.asarray(program(*moved)))
+
+                true, error = ridders(line)
+                error = 10 * error + 1e-9 * size
+            limit = max(self.limit(k) for k in range(len(found)))
+            return not abs(said - true) <= limit * max(size, abs(true)) + error, said, true
+
+        for _ in range(DIRECTIONS):
+            along = [draw_cotangent(rng, a.shape) for a in wide]
+            if off(along)[0]:
+                k, place, said, true = _narrow(along, off)
+                raise self._wrong_along(k, place, said, true, oracle)
+
+    def _wrong_along(self, k: int, place: tuple[int, ...], said: float, true: float, oracle: str
+                     ) -> WrongGradientError:
+        told = WrongGradientError(f"wrong gradient by operand {k} at element {place}, among "
+                     f"{self.operands[k].size}\n  {self.subject.name}: {said}\n  {oracle}: {true}",
+                     operand=k, element=place)
+        told.u = self.u
+        return told
+
+    def wrong_shape(self, error: GraphError) -> GradientError:
+        """Say which rule gave what the walk refused."""
+        for step in _steps(self.subject, self.operands):
+            for k in range(len(step.operands)):
+                if guess := step.refused(k):
+                    return GradientError(f"{error}: {guess}", mistake=guess.rstrip("?"), operand=k,
+                                         rule=step.says(k))
+        return GradientError(str(error), mistake="wrong shape")
+
+    # ── the report ────────────────────────────────────────────────────────────────────────────────
+
+    def explain(self, error: GradientError) -> GradientError:
+        """Add what is known to an error: the likely mistake, the rule, and how to see it again."""
+        text, names, rule = [str(error)], list[Mistake](), error.rule
+        small = self.smaller(error)
+        if isinstance(error, WrongGradientError):
+            names, rule = small.diagnose(error)
+        elif isinstance(self.subject, Pair):
+            rule = _line(self.subject)
+        mistake = error.mistake or (names[0].name if names else "")
+        if self.level > 1 and isinstance(error, WrongGradientError):
+            text[0] = f"order {self.level}: {text[0]}"
+            mistake = f"derivative of order {self.level}"
+        if names:
+            text.append(f"  likely mistake: {names[0].name}: {names[0].says}")
+            text += [f"  or: {other.name}: {other.says}" for other in names[1:2]]
+        elif isinstance(error, WrongGradientError):
+            text.append(f"  likely mistake: {error.mistake or 'none of those known fits'}")
+        if rule:
+            text.append(f"  rule: {rule}" if ":" in rule else f"  {rule}")
+        text.append(f"reproduce: {small.call(error)}")
+        return GradientError("\n".join(text), mistake=mistake, operand=error.operand,
+                             element=error.element, rule=rule if ":" in rule else "")
+
+    def smaller(self, error: GradientError) -> Case:
+        """The same mistake with fewer numbers, if there are many, and if it is still there."""
+        if (not isinstance(error, WrongGradientError) or sum(a.size for a in self.operands) <= SHOWN
+                or self.level > 1):
+            return self
+
+        def fails(arrays: list[Array]) -> bool:
+            try:
+                other = Case(self.subject, arrays, self.ref, self.rtol, self.seed)
+                other._examine(np.random.default_rng(self.seed), None, False)
+            except WrongGradientError:
+                return True
+            except Exception:  # fewer numbers may not fit together
+                return False
+            return False
+
+        arrays = shrink(self.operands, fails)
+        if sum(a.size for a in arrays) == sum(a.size for a in self.operands):
+            return self
+        small = Case(self.subject, arrays, self.ref, self.rtol, self.seed, self.level, self.below)
+        small.u = np.empty(0)
+        return small
+
+    def diagnose(self, error: WrongGradientError) -> tuple[list[Mistake], str]:
+        """Name the likely mistake, and the rule that is wrong by itself."""
+        if isinstance(self.subject, Program):
+            for step in _steps(self.subject, self.operands):
+                k = wrong_operand(step, step.operands)
+                if k is not None:
+                    return name_mistakes(step, step.operands, k), step.says(k)
+            if self.level > 1 and (rule := self._wrong_at_second_order()):
+                return [], rule
+            said = ("every rule that was used is right by itself: look between them, for detach(), "
+                    "numpy(), no_grad(), or a constant made of an operand")
+        else:
+            said = _line(self.subject)
+        k = error.operand or 0
+        return name_mistakes(self.subject, self.operands, k), said
+
+    def _wrong_at_second_order(self) -> str:
+        """The first rule of the function itself whose derivative has a wrong derivative."""
+        first: Case = self
+        while first.below is not None:
+            first = first.below
+        if not isinstance(first.subject, Program):
+            return ""
+        for step in _steps(first.subject, self.operands):
+            try:
+                rng = np.random.default_rng(0)
+                u = draw_cotangent(rng, step.run(step.operands).out.shape)
+                along = [draw_cotangent(rng, a.shape) for a in step.operands]
+                slope = Program(slope_along(step.f, u, along, step.template), step.template)
+                if wrong_operand(slope, step.operands) is not None:
+                    return step.says(0)
+            except Exception:  # a step that cannot be judged is not accused
+                continue
+        return ""
+
+    def call(self, error: GradientError) -> str:
+        """Write the call that shows the same error again."""
+        template = self.subject.template
+        arrays = iter(self.operands)
+        given = [show(next(arrays) if c is None else c)
+                 for c in (template or [None] * len(self.operands))]
+        words = []
+        if isinstance(self.subject, Program):
+            words.append(f"order={self.level}")
+        first: Case = self
+        while first.below is not None:
+            first = first.below
+        u = getattr(error, "u", None) if first is self else first.given
+        if u is not None and getattr(self, "u", u).shape == u.shape:
+            words.append(f"cotangent={show(u)}")
+        elif first.given is not None and first is self:
+            words.append(f"cotangent={show(first.given)}")
+        if self.rtol is not None:
+            words.append(f"rtol={self.rtol!r}")
+        if self.ref is not None:
+            words.append("ref=ref")
+        name = "check_grad(f" if isinstance(self.subject, Program) else "check_vjp(f, vjp"
+        return f"{name}, {', '.join([*given, *words])}, seed={self.seed})"
 
 
-def judge(found: list[Array], ref: Function | None, f: Function, report: Report,
-          rtol: float | None) -> Agreement:
-    """Compare gradients with the truth for the same inputs in float64, by the best oracle."""
-    arrays, u = [a.astype(float) for a in report.operands], report.u.astype(float)
-    program = _plain(ref or f)
-    value = np.asarray(_plain(f)(*arrays))
+# ── helpers of the examination ────────────────────────────────────────────────────────────────────
+
+
+def _verdicts(g: Array, r: Array, error: Array, rtol: float, oracle: str, floors: Any = 0.0
+              ) -> Array:
+    """Say 0 (right), 1 (inconclusive) or 2 (wrong) of each element."""
+    size, off = np.max(np.abs(r), axis=1, keepdims=True, initial=0), np.abs(g - r)
+    if oracle == COMPLEX:
+        right = off <= rtol * size + floors
+        return np.where(right, 0, np.where(off <= error, 1, 2))
+    least = 1e-11 if oracle == LONG else 1e-9
+    right = off <= 10 * error + max(rtol, least) * size + floors
+    return np.where(error <= 1e-6 * size, np.where(right, 0, 2), 1)
+
+
+def _span(moves: Any) -> Array:
+    """How far numbers range over repetitions: the largest of each row, of shape (c, 1)."""
+    wide = np.ptp(np.asarray(moves), axis=0)
+    rows = np.max(wide, axis=1, keepdims=True, initial=0)
+    return np.asarray(np.where(rows == 0, np.max(rows, initial=0), rows))
+
+
+def _some(rng: np.random.Generator, size: int) -> Array:
+    """Choose elements of so many: the first, the last, and others at random."""
+    if size <= SAMPLE:
+        return np.arange(size)
+    return np.unique([0, size - 1, *rng.integers(0, size, SAMPLE - 2)])
+
+
+def _directions(flat: Array) -> Iterator[tuple[Array, str]]:
+    """Ways to leave a point: along each axis, with equal numbers moving together, all alike."""
+    for i in range(flat.size):
+        yield np.eye(flat.size)[i], "along one element"
+    for number in np.unique(flat):
+        if np.count_nonzero(flat == number) > 1:
+            yield (flat == number).astype(float), "where elements that are equal stay equal"
+    yield np.ones(flat.size), "where all elements move alike"
+
+
+def step_along(at: Function, x: Array, v: Array, t: float) -> Any:
+    """Evaluate `at` where one comes to from x along v."""
+    return at(x + t * v)
+
+
+def _narrow(along: list[Array], off: Function) -> tuple[int, tuple[int, ...], float, float]:
+    """Halve a direction in which the gradient is wrong, until one element is left of it."""
+    indices = np.arange(sum(v.size for v in along))
+    cuts = np.cumsum([v.size for v in along])[:-1]
+    flat = np.concatenate([v.reshape(-1) for v in along])
+
+    def only(chosen: Array) -> list[Array]:
+        part = np.zeros(flat.size)
+        part[chosen] = flat[chosen]
+        return [p.reshape(v.shape) for p, v in zip(np.split(part, cuts), along, strict=True)]
+
+    while len(indices) > 1:
+        half = indices[: len(indices) // 2]
+        indices = half if off(only(half))[0] else indices[len(indices) // 2:]
+    _, said, true = off(only(indices))
+    i = int(indices[0])
+    k = int(np.searchsorted(cuts, i, side="right"))
+    local = i - (int(cuts[k - 1]) if k else 0)
+    place = tuple(map(int, np.unravel_index(local, along[k].shape)))
+    return k, place, said / flat[i], true / flat[i]
+
+
+def _steps(subject: Subject, arrays: Sequence[Array]) -> list[Step]:
     try:
-        truth, oracle = complex_step(program, arrays, u, value), "complex step"
-        errors = [np.zeros(a.shape) for a in arrays]
-    except NotAnalyticError as why:
-        if ref is not None:
-            raise report.error(f"ref cannot serve as a reference: {why}") from why
-        truth, errors = differences(program, arrays, u)
-        oracle = "extrapolated differences"
-    worst = 0.0
-    for k, (g, r, error) in enumerate(zip(found, truth, errors, strict=True)):
-        limit = RTOL[g.dtype.name] if rtol is None else rtol
-        worst = max(worst, _compare(k, g, r, error, limit, oracle, report))
-    return Agreement(sum(a.size for a in arrays), oracle, worst)
+        return steps(subject, arrays) if isinstance(subject, Program) else []
+    except Exception:  # a report that cannot be made better is still a report
+        return []
 
 
-def _plain(program: Function) -> Function:
-    """Make a program that may give a Tensor one that gives an array."""
-    return lambda *arrays: np.asarray(as_plain(program(*arrays)))
+def wrong_operand(subject: Subject, arrays: Sequence[Array]) -> int | None:
+    """The first operand whose gradient is wrong, or None: no more than the values are looked at."""
+    case = Case(subject, list(arrays), None, None, 0)
+    try:
+        case._examine(np.random.default_rng(7), None, False)
+    except WrongGradientError as error:
+        return error.operand
+    except Exception:  # what cannot be judged is not accused
+        return None
+    return None
 
 
-def _compare(k: int, g: Array, r: Array, error: Array, rtol: float, oracle: str,
-             report: Report) -> float:
-    if not g.size:
-        return 0.0
-    size, off = np.max(np.abs(r)), np.abs(g - r)
-    if oracle == "complex step":
-        verdicts = np.where(off <= rtol * size, "right", "wrong")
-    else:
-        verdicts = np.vectorize(verdict, otypes=[object])(g, r, error, size, max(rtol, 1e-9))
-    for place in map(tuple, np.argwhere(verdicts == "inconclusive").tolist()):
-        raise report.error(
-            f"inconclusive: the derivative by operand {k} at element {place} may be {g[place]}, "
-            f"the {oracle} say {r[place]} ± {error[place]}. Is the point at a kink or at the edge "
-            "of the domain? Move it, or pass ref=, an analytic reference")
-    wrong = np.argwhere(verdicts == "wrong").tolist()
-    for place in map(tuple, wrong):
-        raise report.error(
-            f"wrong gradient by operand {k} at element {place}, one of {len(wrong)} wrong among "
-            f"{g.size}\n  backward: {g[place]}\n  {oracle}: {r[place]}")
-    return float(np.max(off) / size) if size else 0.0
+def _line(pair: Subject) -> str:
+    """Where the vjp of the user is written."""
+    vjp = pair.vjp if isinstance(pair, Pair) else pair.f
+    return f"{where(vjp)}: {source(vjp)}"
