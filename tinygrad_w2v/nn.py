@@ -237,9 +237,9 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     if labels.shape == shape:
         q = _distributions(labels, like=logits)
         log_p = np.where((q == 0) & np.isinf(log_p), 0, log_p)  # 0 · log 0 is 0
-        return -np.mean(np.sum(q * log_p, axis=-1))
+        return np.mean(-np.sum(q * log_p, axis=-1))
     ids = _class_ids(labels, shape[-1])
-    return -np.mean(log_p.reshape(-1, shape[-1])[np.arange(ids.size), ids])
+    return np.mean(-log_p.reshape(-1, shape[-1])[np.arange(ids.size), ids])
 
 
 def _class_ids(labels: Any, k: int) -> Array:

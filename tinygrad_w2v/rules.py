@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from . import stable
 from .graph import Traced, record
 from .sparse import Array, RowGrad, add_rows
 
@@ -180,7 +181,6 @@ arccos = rule(np.arccos, x=lambda g, x: -g / np.sqrt((1 - x) * (1 + x)))
 arctan = rule(np.arctan, x=lambda g, x: g / (1 + x * x))
 sinh = rule(np.sinh, x=lambda g, x: g * np.cosh(x))
 cosh = rule(np.cosh, x=lambda g, x: g * np.sinh(x))
-tanh = rule(np.tanh, x=lambda g, out: g * (1 - out * out))                 # E8: → 0 for large |x|
 
 maximum = rule(np.maximum,  # at a tie, half to each
                x=lambda g, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)),
@@ -198,26 +198,7 @@ clip = rule(np.clip, elementwise=True,  # at a bound: 1
             low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0),
             high=lambda g, x, low, high: np.where((x > high) | (low > high), g, 0))
 
-# ── activations, in forms that neither overflow nor lose digits ───────────────────────────────────
-
-
-def _minus_abs(x: Any) -> Any:
-    return np.minimum(x, -1.0 * x)  # −|x|, in a form that holds for complex x
-
-
-def _sigmoid(x: Any) -> Any:
-    """``1 / (1 + exp(−x))``, elementwise. Its slope σ(x) σ(−x) → 0 for large |x| (E8)."""
-    return np.exp(np.minimum(x, np.zeros_like(x))) / (1 + np.exp(_minus_abs(x)))
-
-
-def _softplus(x: Any) -> Any:
-    """``log(1 + exp(x))``, elementwise. Its slope is the sigmoid."""
-    return np.maximum(x, np.zeros_like(x)) + np.log1p(np.exp(_minus_abs(x)))
-
-
-def _log_sigmoid(x: Any) -> Any:
-    """``log(1 / (1 + exp(−x)))``, elementwise: finite where the log of a sigmoid is not."""
-    return -(np.log1p(np.exp(_minus_abs(x))) - np.minimum(x, np.zeros_like(x)))
+# ── activations: `stable` has their values in forms that neither overflow nor lose digits ─────────
 
 
 def _relu(x: Any) -> Any:
@@ -230,38 +211,38 @@ def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return np.where(x > 0, x, slope * x)
 
 
-def _logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """``log Σ exp(x)`` over `axis`: the normaliser of E3. Its gradient is the softmax, E2."""
-    peak = np.max(x, axis=axis, keepdims=True)
-    peak = np.where(np.isfinite(peak), peak, 0)
-    total = np.log(np.sum(np.exp(x - peak), axis=axis, keepdims=True)) + peak
-    return total if keepdims else np.squeeze(total, axis)[()]  # a number, not a 0-d array
+def balanced(share: Any, p: Any, axis: Any) -> Any:
+    """Replace a share whose p > ½ by minus the sum of the others, for those of a row sum to 0.
+
+    Its own formula holds a difference, of which nothing is left when p is nearly 1.
+    """
+    sure = p > 0.5  # at most one in a row
+    if not np.any(sure):
+        return share
+    return np.where(sure, 0 - np.sum(np.where(sure, 0, share), axis=axis, keepdims=True), share)
 
 
-def _log_softmax(x: Any, axis: Any = -1) -> Any:
-    """``x − log Σ exp(x)`` over `axis`: E3, for all words at once."""
-    return x - _logsumexp(x, axis, keepdims=True)
+def _log_softmax_x(g: Any, x: Any, axis: Any = -1) -> Any:
+    p = softmax(x, axis=axis)
+    return balanced(g - p * np.sum(g, axis=axis, keepdims=True), p, axis)
 
 
-def _softmax(x: Any, axis: Any = -1) -> Any:
-    """``exp(x) / Σ exp(x)`` over `axis`: E2, for all words at once."""
-    return np.exp(_log_softmax(x, axis))
-
-
-sigmoid: Function = rule(_sigmoid, elementwise=True,
-                         x=lambda g, x, out: g * out * sigmoid(-x))        # E8
-softplus = rule(_softplus, elementwise=True, x=lambda g, out: -g * np.expm1(-out))       # σ(x)
-log_sigmoid = rule(_log_sigmoid, elementwise=True, x=lambda g, out: -g * np.expm1(out))  # σ(−x)
+# tanh' is 1 − tanh² and σ' is σ (1 − σ), but where these saturate nothing would be left of 1 − 1.
+sech2: Function = rule(stable.sech2, elementwise=True,
+                       x=lambda g, x, out: -2 * g * out * np.tanh(x))
+tanh = rule(np.tanh, x=lambda g, x: g * sech2(x))                          # E8: → 0 for large |x|
+sigmoid: Function = rule(stable.sigmoid, elementwise=True,
+                         x=lambda g, x: g * sech2(x / 2) / 4)              # E8
+softplus = rule(stable.softplus, elementwise=True, x=lambda g, x: g * sigmoid(x))
+log_sigmoid = rule(stable.log_sigmoid, elementwise=True, x=lambda g, x: g * sigmoid(-x))
 relu = rule(_relu, elementwise=True, x=lambda g, out: np.where(out > 0, g, 0))
 leaky_relu = rule(_leaky_relu, elementwise=True,
                   x=lambda g, x, slope=0.01: np.where(x > 0, g, slope * g))
-logsumexp = rule(_logsumexp, x=lambda g, x, out, axis=None, keepdims=False:
-                 spread(g, x, axis, keepdims)
-                 * np.exp(x - spread(np.where(out == -np.inf, 0, out), x, axis, keepdims)))
-log_softmax = rule(_log_softmax, x=lambda g, out, axis=-1:
-                   g - np.exp(out) * np.sum(g, axis=axis, keepdims=True))
-softmax = rule(_softmax, x=lambda g, out, axis=-1:
-               out * (g - np.sum(g * out, axis=axis, keepdims=True)))
+logsumexp = rule(stable.logsumexp, x=lambda g, x, out, axis=None, keepdims=False:
+                 spread(np.where(out == -np.inf, 0, g), x, axis, keepdims) * softmax(x, axis=axis))
+log_softmax = rule(stable.log_softmax, x=_log_softmax_x)
+softmax: Function = rule(stable.softmax, x=lambda g, out, axis=-1: balanced(
+    out * (g - np.sum(g * out, axis=axis, keepdims=True)), out, axis))
 
 # ── reductions: `spread` puts the reduced axes back, and repeats g along them ─────────────────────
 
