@@ -8,6 +8,7 @@ array([ 5.43656366, 22.1671683 ])
 """
 
 from . import nn as nn, optim as optim
+from .debug import debug as debug
 from .derived import (
     clip as clip, concatenate as concatenate, cumprod as cumprod, dot as dot, einsum as einsum,
     index as index, norm as norm, outer as outer, pad as pad, prod as prod, ravel as ravel,
