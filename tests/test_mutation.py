@@ -1,0 +1,84 @@
+"""The proof by mutation is tested too: mistakes are made, put in place, killed, and counted."""
+
+from collections import Counter
+
+import pytest
+
+import tinygrad_w2v as tg
+from tests.mutation.mutants import KINDS, Mutant, mutants, named
+from tests.mutation.rules import main, table
+from tests.mutation.trial import Coverage, Session, in_children, judge, path_of
+
+SOURCE = path_of("rules").read_bytes()
+RULES = named("rules", SOURCE)
+ROWS = ("maximum", "multiply", "sum", "transpose", "softmax", "pad")
+
+
+def on_trial(chosen, row=None, patience=60):
+    """What becomes of each of these mutants, if one row is checked: that of its own rule."""
+    tasks = []
+    for mutant in chosen:
+        coverage = Coverage(rows={row or mutant.owner: (1.0, {f"rules.{mutant.owner}"})})
+        tasks.append((judge, mutant, coverage, Session(lambda session: None)))
+    found = {number: result for number, result, _ in in_children(tasks, 2, patience)}
+    return [found[k] for k in range(len(tasks))]
+
+
+def one_of_each_kind(owner):
+    first = {m.kind: m for m in RULES.values() if m.owner == owner and "[::-1]" not in str(m)}
+    return list(first.values())
+
+
+@pytest.mark.parametrize("owner", ROWS)
+def test_a_mistake_of_any_kind_is_made_and_killed(owner):
+    chosen = [m for m in one_of_each_kind(owner) if m.kind not in ("elementwise", "constant")]
+    assert len(chosen) > 3
+    for mutant, (stage, why) in zip(chosen, on_trial(chosen), strict=True):
+        assert stage in ("claims", "import"), f"{mutant.diff(SOURCE)} survives"
+        assert why
+
+
+def test_what_is_no_mistake_survives():
+    at = SOURCE.index(b"g * y", SOURCE.index(b"multiply = "))
+    same = Mutant("rules", "operator", "multiply", ((at, at + 5, "y * g"),))
+    assert on_trial([same]) == [("", "")]
+
+
+def test_a_mistake_in_what_runs_while_loading_is_killed_and_the_parent_keeps_its_rules():
+    at = SOURCE.index(b"[*self.operands, \"out\"]")
+    [(stage, _)] = on_trial([Mutant("rules", "argument", "Rule.__init__", ((at, at + 23, "[]"),))])
+    assert stage in ("import", "claims")
+    assert tg.grad(tg.multiply)(2.0, 3.0).item() == 3
+
+
+def test_a_mutant_that_never_ends_is_killed():
+    at = SOURCE.index(b"g = np.expand_dims(g, axis)", SOURCE.index(b"def spread"))
+    endless = Mutant("rules", "branch", "spread", ((at, at + 27, "while True: pass"),))
+    assert on_trial([endless], "sum", patience=3) == [("time", "it hangs")]
+
+
+def test_every_kind_of_mistake_is_made_in_the_rules_and_no_text_twice():
+    assert {m.kind for m in RULES.values()} == set(KINDS)
+    texts = [m.text(SOURCE) for m in RULES.values()]
+    assert len(set(texts)) == len(texts)
+    assert SOURCE not in texts
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    (b"f = rule(np.exp, x=lambda g, out: g * out)", {
+        "operator": 1, "operand dropped": 1, "cotangent": 3, "slope": 4, "variable": 1,
+        "rules swapped": 1, "elementwise": 1}),
+    (b"def f(x, n):\n    return x if x < n else -n", {
+        "operator": 2, "sign": 1, "branch": 2, "arguments swapped": 1}),
+    (b'def f(x):\n    """1 + 1"""\n    raise ValueError(f"{x + 1}" + "2")', {})])
+def test_so_many_mistakes_can_be_made_in_it(text, expected):
+    found = [m.kind for m in mutants("rules", text)]
+    assert {kind: found.count(kind) for kind in found} == expected
+
+
+def test_the_table_counts_by_kind(capsys):
+    text = table(Counter(sign=5), Counter(sign=3), Counter(sign=1))
+    assert text.splitlines()[-1].split() == ["all", "5", "3", "1"]
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "--only" in capsys.readouterr().out
