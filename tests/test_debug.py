@@ -666,6 +666,15 @@ def test_infinities_may_be_meant():
     assert x.grad.tolist() == [0, 1]
 
 
+def test_the_value_that_jvp_throws_away_is_not_looked_at():
+    def f(x):
+        z = tg.log(x)
+        return np.stack([z, -z])
+    with tg.debug(inf=False):
+        _, tangent = tg.jvp(f, [2.0, 0.0], [1.0, 0.0])
+    assert tangent.data[:, 0].tolist() == [0.5, -0.5]
+
+
 def test_the_settings_of_the_innermost_block_hold():
     x = leaf([0.0])
     with tg.debug():
@@ -847,3 +856,22 @@ def test_a_program_is_watched_whole_by_the_environment(setting, raises):
                          capture_output=True, env={**os.environ, VARIABLE: setting},
                          cwd=os.path.dirname(os.path.dirname(tg.__file__)))
     assert ("NonFiniteError: log() gave -inf" in run.stderr) == raises == bool(run.returncode)
+
+
+def error_of_a_long_vector(word):
+    """What comes out of the training by two processes when one word's vector is too long."""
+    def lengthen(made):
+        made.model._trainer._team.arrays["V"][made.model.vocabulary.index[word]] = 3e38
+
+    rare = [[f"rare{k}", *["the", "red", "rose", "and"] * 5] for k in range(20)]
+    with pytest.raises((NonFiniteError, ChildProcessError)) as caught, tg.debug():
+        SkipGram(**SMALL, sample=0, workers=2).fit(
+            TEXT + rare, progress=False, callbacks=[lengthen])
+    return caught.value
+
+
+def test_an_error_in_a_worker_process_comes_out_of_fit_with_the_operation():
+    errors = (error_of_a_long_vector(f"rare{k}") for k in range(20))
+    theirs = next(e for e in errors if isinstance(e, ChildProcessError))  # others: this process's
+    assert "NonFiniteError: matmul_t() gave" in str(theirs)
+    assert "tiles.py, line" in str(theirs)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import watch
+from .functional import jvp
 from .graph import Leaf, Node, Traced, recording, unbroadcast
 from .rules import Rule
 from .sparse import Array, RowGrad
@@ -53,6 +54,7 @@ NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 PROTOCOL = ("__array_function__", "__array_ufunc__", "_dispatch")  # on the way to an operation
+ALONG = next(c for c in jvp.__code__.co_consts if getattr(c, "co_name", "") == "along")
 CALLERS, DEPTH = 2, 40  # lines of the user's that are kept, beyond the first; frames looked at
 
 
@@ -436,6 +438,8 @@ class Inspector(watch.Watcher):
 
     def report_forward(self, rule: Rule, operands: tuple[Any, ...], out: Any) -> None:
         """Raise the error of an operation."""
+        if any(f.f_code is ALONG for f in stack(sys._getframe(1))):
+            return
         out, arrays = np.asarray(out), [plain(o) for o in operands]
         index, source = self.first(rule, arrays, out)
         there = [element(a, index) if rule.elementwise else None for a in arrays]

@@ -75,12 +75,20 @@ class Look:
         self.watcher, self.open = watcher, True
 
 
-class _Place(threading.local):
-    in_walk = 0  # how many steps of walks are under way in this thread, one inside the other
+class _Walking(threading.local):
+    """Counts the steps of walks that are under way in this thread, one inside the other."""
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_: Any) -> None:
+        self.depth -= 1
 
 
 _looks: ContextVar[tuple[Look, ...]] = ContextVar("looks", default=())
-_place = _Place()
+_walking, _loud = _Walking(), nullcontext()
 _lock = threading.Lock()
 _open = 0
 
@@ -92,14 +100,15 @@ def opened() -> list[Look]:
 
 def looks() -> list[Look]:
     """List those of the open blocks whose watchers are told, the innermost last."""
-    found = opened()
+    if not (found := opened()) or len(found) == 1:
+        return found
     last = {type(look.watcher): look for look in found}
     return [look for look in found if not look.watcher.alone or look is last[type(look.watcher)]]
 
 
 def in_walk() -> bool:
     """Tell whether what is computed here belongs to a step of a walk."""
-    return _place.in_walk > 0
+    return _walking.depth > 0
 
 
 def _tell(seen: list[Look], method: str, *facts: Any) -> None:
@@ -113,16 +122,7 @@ def _tell(seen: list[Look], method: str, *facts: Any) -> None:
 
 def _quiet(seen: list[Look]) -> AbstractContextManager[Any]:
     quiet = any(look.watcher.quiet for look in seen)
-    return np.errstate(all="ignore") if quiet else nullcontext()
-
-
-@contextmanager
-def _walking() -> Iterator[None]:
-    _place.in_walk += 1
-    try:
-        yield
-    finally:
-        _place.in_walk -= 1
+    return np.errstate(all="ignore") if quiet else _loud
 
 
 # ── the twins ─────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +148,7 @@ def _pull(node: Node, i: int, g: Any) -> Any:
         return pull(node, i, g)
     _tell(seen, "pulling", node, i, g)
     try:
-        with _walking():
+        with _walking:
             return pull(node, i, g)
     except Exception as error:
         _tell(seen, "broke", node, i, g, error)
@@ -160,7 +160,7 @@ def _fit(share: Any, node: Node, i: int, g: Any) -> Any:
     if not seen:
         return fit(share, node, i, g)
     try:
-        with _walking():
+        with _walking:
             fitted = fit(share, node, i, g)
     except Exception as error:
         _tell(seen, "broke", node, i, g, error)
@@ -173,7 +173,7 @@ def _plus(total: Any, share: Any, to_grad: bool = False) -> Any:
     seen = looks()
     if not seen:
         return plus(total, share)
-    with _walking(), _quiet(seen):  # not in place: `total` is to be seen, too
+    with _walking, _quiet(seen):  # not in place: `total` is to be seen, too
         out = np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
     _tell(seen, "added", total, share, out, to_grad)
     return out
