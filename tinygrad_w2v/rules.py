@@ -211,12 +211,12 @@ def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
     return np.where(x > 0, x, slope * x)
 
 
-def balanced(share: Any, p: Any, axis: Any) -> Any:
+def balanced(share: Any, sure: Any, axis: Any) -> Any:
     """Replace a share whose p > ½ by minus the sum of the others, for those of a row sum to 0.
 
-    Its own formula holds a difference, of which nothing is left when p is nearly 1.
+    Its own formula holds a difference, of which nothing is left when p is nearly 1. At most one
+    entry of a row is that `sure`.
     """
-    sure = p > 0.5  # at most one in a row
     if not np.any(sure):
         return share
     return np.where(sure, 0 - np.sum(np.where(sure, 0, share), axis=axis, keepdims=True), share)
@@ -224,7 +224,9 @@ def balanced(share: Any, p: Any, axis: Any) -> Any:
 
 def _log_softmax_x(g: Any, x: Any, axis: Any = -1) -> Any:
     p = softmax(x, axis=axis)
-    return balanced(g - p * np.sum(g, axis=axis, keepdims=True), p, axis)
+    sure = p > 0.5
+    p *= np.sum(g, axis=axis, keepdims=True)  # in place, if an array: a block of E1 is large
+    return balanced(g - p, sure, axis)
 
 
 # tanh' is 1 − tanh² and σ' is σ (1 − σ), but where these saturate nothing would be left of 1 − 1.
@@ -242,7 +244,7 @@ logsumexp = rule(stable.logsumexp, x=lambda g, x, out, axis=None, keepdims=False
                  spread(np.where(out == -np.inf, 0, g), x, axis, keepdims) * softmax(x, axis=axis))
 log_softmax = rule(stable.log_softmax, x=_log_softmax_x)
 softmax: Function = rule(stable.softmax, x=lambda g, out, axis=-1: balanced(
-    out * (g - np.sum(g * out, axis=axis, keepdims=True)), out, axis))
+    out * (g - np.sum(g * out, axis=axis, keepdims=True)), out > 0.5, axis))
 
 # ── reductions: `spread` puts the reduced axes back, and repeats g along them ─────────────────────
 
