@@ -1,12 +1,12 @@
 """The proof by mutation is tested too: mistakes are made, put in place, killed, and counted."""
 
-from collections import Counter
-
 import pytest
 
 import tinygrad_w2v as tg
+from tests.mutation.equivalent import RULES as EQUIVALENT
 from tests.mutation.mutants import KINDS, Mutant, mutants, named
-from tests.mutation.rules import main, table
+from tests.mutation.proof import Proof
+from tests.mutation.rules import every_mutant, main
 from tests.mutation.trial import Coverage, Session, in_children, judge, path_of
 
 SOURCE = path_of("rules").read_bytes()
@@ -76,9 +76,18 @@ def test_so_many_mistakes_can_be_made_in_it(text, expected):
     assert {kind: found.count(kind) for kind in found} == expected
 
 
-def test_the_table_counts_by_kind(capsys):
-    text = table(Counter(sign=5), Counter(sign=3), Counter(sign=1))
-    assert text.splitlines()[-1].split() == ["all", "5", "3", "1"]
+def test_what_became_of_the_mutants_is_counted_and_judged():
+    first, second, third, fourth = list(RULES)[:4]
+    proof = Proof(RULES, {second: "it is the same", third: "it should be"})
+    for name, stage in (first, "tests"), (second, ""), (third, "claims"), (fourth, ""):
+        proof.count(name, stage, "why")
+    assert (proof.survivors, proof.share) == ([fourth], 2 / 3)
+    assert proof.stale == [f"{third}: it is killed, by why"]
+    assert "all                        4       2           1" in proof.report(0.0)
+
+
+def test_every_reason_is_of_a_mutant_that_there_is(capsys):
+    assert set(EQUIVALENT) <= set(every_mutant())
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "--only" in capsys.readouterr().out

@@ -1,0 +1,98 @@
+"""What both commands do: plant mistakes, one at a time, and tell what became of them."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import Counter
+
+from tests.mutation.mutants import KINDS, Mutant
+from tests.mutation.trial import Coverage, Session, coverage, in_children, judge, path_of
+
+
+def options(words: str, arguments: list[str] | None) -> argparse.Namespace:
+    """Read the options of a command."""
+    parser = argparse.ArgumentParser(description=words.partition("\n")[0])
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--only", nargs="+", help="names of rules and functions")
+    parser.add_argument("--sample", type=int, help="so many mutants, drawn at random")
+    parser.add_argument("--verbose", action="store_true", help="say of each what killed it")
+    return parser.parse_args(arguments)
+
+
+def drawn(mutants: dict[str, Mutant], wanted: argparse.Namespace) -> dict[str, Mutant]:
+    """Those of the mutants that are wanted."""
+    names = [name for name, m in mutants.items() if not wanted.only or m.owner in wanted.only]
+    if wanted.sample and wanted.sample < len(names):
+        names = random.Random(0).sample(sorted(names), wanted.sample)
+    return {name: mutants[name] for name in names}
+
+
+def surveyed(jobs: int, session: Session) -> Coverage:
+    """Find out what runs through what, and say so."""
+    began, known = time.monotonic(), coverage(jobs, session)
+    print(f"{len(known.rows)} rows of operations and {len(known.tests)} tests pass without "
+          f"mistakes; {time.monotonic() - began:.0f} s", flush=True)
+    for name in known.failed:
+        print(f"left out, for it fails: {name}", flush=True)
+    return known
+
+
+class Proof:
+    """The trial of some mutants; `reasons`: why a survivor is no mistake, by its name."""
+
+    def __init__(self, mutants: dict[str, Mutant], reasons: dict[str, str]):
+        self.mutants, self.reasons = mutants, reasons
+        self.kinds, self.killed, self.equal = Counter[str](), Counter[str](), Counter[str]()
+        self.stages, self.survivors, self.stale = Counter[str](), list[str](), list[str]()
+
+    def run(self, known: Coverage, session: Session, wanted: argparse.Namespace) -> None:
+        """Plant each mutant; say of each survivor at once what it is."""
+        names = list(self.mutants)
+        tasks = [(judge, self.mutants[name], known, session) for name in names]
+        for number, (stage, why), seconds in in_children(tasks, wanted.jobs):
+            name = names[number]
+            self.count(name, stage, why)
+            if name in self.survivors:
+                mutant = self.mutants[name]
+                source = path_of(mutant.module).read_bytes()
+                print(f"survives: {name}\n{mutant.diff(source)}", flush=True)
+            if wanted.verbose:
+                print(f"{seconds:6.2f} {stage or 'survives':<8} {name} | {why[:200]!r}", flush=True)
+
+    def count(self, name: str, stage: str, why: str) -> None:
+        """Note what became of a mutant."""
+        kind = self.mutants[name].kind
+        self.kinds[kind] += 1
+        self.stages[stage] += 1
+        self.killed[kind] += bool(stage)
+        self.equal[kind] += not stage and name in self.reasons
+        if not stage and name not in self.reasons:
+            self.survivors.append(name)
+        if stage and name in self.reasons:
+            self.stale.append(f"{name}: it is killed, by {why}")
+
+    @property
+    def share(self) -> float:
+        """How many of the mistakes were killed."""
+        mistakes = self.kinds.total() - self.equal.total()
+        return self.killed.total() / mistakes if mistakes else 1.0
+
+    def report(self, began: float) -> str:
+        """The table, and what is wrong with the table of reasons."""
+        lines = [f"{'mistake':<20}{'planted':>8}{'killed':>8}{'no mistake':>12}"]
+        for kind in [k for k in KINDS if self.kinds[k]] + ["all"]:
+            total = [c.total() if kind == "all" else c[kind]
+                     for c in (self.kinds, self.killed, self.equal)]
+            lines.append(f"{kind:<20}{total[0]:>8}{total[1]:>8}{total[2]:>12}")
+        stages = ", ".join(f"{stage} {n}" for stage, n in sorted(self.stages.items()) if stage)
+        lines += ["", f"killed by: {stages}"]
+        lines += [f"out of date: {name}" for name in self.stale]
+        lines += [f"no mistake: {name}\n    {self.reasons[name]}"
+                  for name in self.mutants if name in self.reasons]
+        mistakes = self.kinds.total() - self.equal.total()
+        lines += ["", f"{self.killed.total()} of {mistakes} mistakes killed: {self.share:.2%}; "
+                  f"{len(self.survivors)} survive without a reason; "
+                  f"{time.monotonic() - began:.0f} s", ""]
+        return "\n".join(lines)

@@ -1,0 +1,62 @@
+"""What the table of rules promises as a whole, row by row."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import tinygrad_w2v as tg
+from tinygrad_w2v import rules
+
+PRIMITIVES = {name: op for name, op in vars(rules).items() if hasattr(op, "rule")}
+NAN, INF = np.nan, np.inf
+
+
+def only(test):
+    return pytest.mark.parametrize("name", [name for name, op in PRIMITIVES.items()
+                                            if test(op.rule)])
+
+
+@only(lambda rule: rule.elementwise)
+@pytest.mark.parametrize("poison", [NAN, INF, -INF, 0.0])
+def test_an_elementwise_rule_lets_nothing_through_where_the_cotangent_is_0(name, poison):
+    """Whatever an operand is there; and elsewhere the slope is what it is alone."""
+    op = PRIMITIVES[name]
+    n = len(op.rule.operands)
+    for k in range(n):
+        xs = np.full((n, 2), 0.5)
+        xs[k, 0] = poison
+        with np.errstate(all="ignore"):
+            shares = tg.vjp(op, *xs)[1]([0.0, 1.0])
+            alone = tg.vjp(op, *xs[:, 1:])[1]([1.0])
+        for found, expected in zip(shares, alone, strict=True):
+            assert found.tolist() == [0, expected.item()]
+
+
+ROWS = {"logsumexp", "max", "min", "var", "std", "norm"}
+MIXING = {name: (lambda x, op=PRIMITIVES[name]: op(x, axis=1), [1.0, 0.0]) for name in ROWS} | {
+    "softmax": (tg.softmax, [[0.0, 1.0], [0.0, 0.0]]),
+    "log_softmax": (tg.log_softmax, [[0.0, 1.0], [0.0, 0.0]]),
+    "matmul": (lambda x: x @ np.array([[NAN, 1], [NAN, 1]]), [[1.0, 0.0], [0.0, 0.0]]),
+    "matmul, right": (lambda x: np.array([[NAN, NAN], [1, 1]]) @ x.T, [[1.0, 0.0], [0.0, 0.0]]),
+    "matmul_t": (lambda x: tg.matmul_t(x, np.array([[NAN, NAN], [1, 1]])), [[1.0, 0.0], [0, 0]]),
+    "einsum": (lambda x: tg.einsum("ij,j->i", x, np.array([NAN, NAN])), [1.0, 0.0])}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_a_rule_that_mixes_elements_hides_no_nan_beside_a_cotangent_of_0(name):
+    """The first row of the gradient is of a cotangent that is not 0."""
+    f, u = MIXING[name]
+    with np.errstate(all="ignore"):
+        [share] = tg.vjp(f, [[NAN, 1.0], [2.0, 3.0]])[1](u)
+    assert np.isnan(share.data[0]).all()
+
+
+@only(lambda rule: inspect.isfunction(rule.fn) and not rule.variadic)
+def test_a_derivative_has_the_defaults_of_its_function(name):
+    rule = PRIMITIVES[name].rule
+    defaults = {k: p.default for k, p in inspect.signature(rule.fn).parameters.items()}
+    for derivative in filter(None, rule.derivatives):
+        for k, p in inspect.signature(derivative.fn).parameters.items():
+            if p.default is not p.empty:
+                assert (k, p.default) == (k, defaults[k])
