@@ -20,7 +20,7 @@ import pytest
 
 import tinygrad_w2v as tg
 from tinygrad_w2v import watch
-from tinygrad_w2v.debug import NOTE, VARIABLE, NonFiniteError
+from tinygrad_w2v.debug import NOTE, VARIABLE, NonFiniteError, kind_of
 from tinygrad_w2v.word2vec import SkipGram
 from tinygrad_w2v.word2vec.objective import negative_loss
 
@@ -203,7 +203,7 @@ def _():
 
 
 @fault("NaN in the data of an MLP", "matmul", "operand 0 came in with nan at element (2, 1)",
-       "a constant: the fault is in the data", "nn.py, line", "in Linear.__call__")
+       "a constant, and the fault is in the data", "nn.py, line", "in Linear.__call__")
 def _():
     model, x = tg.nn.MLP([2, 4, 1], rng=0), np.ones((4, 2))
     x[2, 1] = np.nan
@@ -786,6 +786,16 @@ def test_the_error_travels_between_processes():
         bad()
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.lineno) == (str(caught.value), caught.value.lineno)
+
+
+def test_files_are_told_apart(monkeypatch):
+    monkeypatch.chdir(os.path.dirname(tg.__file__))  # where "<stdin>" is no file of the package
+    kinds = {tg.nn.__file__: "package", watch.__file__: "engine", np.__file__: "python",
+             os.__file__: "python", "<frozen runpy>": "python", "<stdin>": "user",
+             "<doctest x.md[0]>": "user", __file__: "user",
+             os.path.join(os.path.dirname(pytest.__file__), "__init__.py"): "installed"}
+    kind_of.cache_clear()
+    assert {name: kind_of(name) for name in kinds} == kinds
 
 
 def test_the_line_is_known_in_a_program_without_its_source():

@@ -65,10 +65,12 @@ def kind_of(filename: str) -> str:
     >>> kind_of(__file__), kind_of("/home/me/train.py")
     ('engine', 'user')
     """
+    if filename.startswith("<"):  # "<stdin>" and its like are the user's
+        return "python" if filename.startswith(("<frozen", "<__array_function__")) else "user"
     path = os.path.abspath(filename)
     if path.startswith(PACKAGE):
         return "engine" if path in ENGINE else "package"
-    if path.startswith(NUMPY) or filename.startswith("<frozen"):
+    if path.startswith(NUMPY):
         return "python"
     if any(part in path for part in INSTALLED):
         return "installed"
@@ -232,7 +234,12 @@ def ranging(array: Array) -> str:
     counts = {"nan": np.isnan(array).sum(), "inf": (array == np.inf).sum(),
               "-inf": (array == -np.inf).sum()}
     others = ", ".join(f"{n} of {array.size} {name}" for name, n in counts.items() if n)
-    span = f"range {shown(fine.min())} … {shown(fine.max())}" if fine.size else "no finite element"
+    if not fine.size:
+        span = "no finite element"
+    elif fine.size == array.size and fine.min() == fine.max():
+        span = f"{shown(fine.flat[0])} everywhere"
+    else:
+        span = f"range {shown(fine.min())} … {shown(fine.max())}"
     return f"{span} ({others})" if others else span
 
 
@@ -304,13 +311,14 @@ def pair_advice(name: str, x: Any, y: Any) -> str | None:
     return None
 
 
-def too_large(there: list[Any], out: Any, dtype: np.dtype[Any]) -> str | None:
+def too_large(there: list[Any], out: Any, dtype: np.dtype[Any], what: str = "result"
+              ) -> str | None:
     """Say that a result is too large, if it is infinite and no operand is."""
     if dtype.kind != "f" or not np.isinf(out) or any(
             t is not None and not np.isfinite(t) for t in there):
         return None
     wider = " or use float64" if dtype == np.float32 else " or take logarithms"
-    return (f"the result is larger than {dtype} can hold ({np.finfo(dtype).max:.1e}): scale the "
+    return (f"the {what} is larger than {dtype} can hold ({np.finfo(dtype).max:.1e}): scale the "
             f"values,{wider}; in training, a lower learning rate")
 
 
@@ -332,7 +340,7 @@ def backward_advice(name: str, i: int, there: list[Any], share: Any, dtype: np.d
         return "the slope by the exponent is out · log(base): the base must be > 0"
     if name in ("arcsin", "arccos") and x is not None and abs(x) == 1:
         return f"the slope of {name} at ±1 is infinite: clip(x, -1 + 1e-6, 1 - 1e-6)"
-    return too_large(there, share, dtype)
+    return too_large(there, share, dtype, "share")
 
 
 # ── the watcher ───────────────────────────────────────────────────────────────────────────────────
@@ -452,7 +460,7 @@ class Inspector(watch.Watcher):
             mask = self.wrong(arrays[source])
             came = first_of(mask)
             lines.append(f"operand {source} came in with {shown(arrays[source][came])}"
-                         f"{located(came, mask, self.what)}: {past_of(operands[source])}")
+                         f"{located(came, mask, self.what)}; it is {past_of(operands[source])}")
             advice = None if np.isnan(arrays[source][came]) else (
                 "if infinities are meant, as in a mask: tg.debug(inf=False)")
         site = here()
@@ -509,7 +517,7 @@ class Inspector(watch.Watcher):
         lines = [f"{what}, added up, gave {shown(out[index])}"
                  f"{located(index, mask, self.what)}",
                  value_line("one", plain(total), None), value_line("the other", plain(share), None)]
-        advice = too_large([], out[index], out.dtype)
+        advice = too_large([], out[index], out.dtype, "sum")
         lines += [advice] if advice else []
         if to_grad:
             lines += ["zero_grad() before backward() forgets the gradients of earlier steps",
@@ -558,7 +566,9 @@ def value_line(name: str, array: Array, there: Any) -> str:
     """Say what an array holds: at the element in question, and overall."""
     if not array.ndim:
         return f"{name}: {shown(array[()])}"
-    return f"{name}: " + ("" if there is None else f"{shown(there)} there; ") + ranging(array)
+    span = ranging(array)
+    return f"{name}: {span}" if there is None or span.endswith("everywhere") else (
+        f"{name}: {shown(there)} there; {span}")
 
 
 def past_of(operand: Any) -> str:
@@ -567,12 +577,12 @@ def past_of(operand: Any) -> str:
     if isinstance(node, Leaf):
         return ("a leaf that was changed in place, by an optimiser's step or edit(), before this "
                 "block looked" if node.version else
-                "a leaf that was so when it was made: look at the data or the initialisation")
+                "a leaf that was so when it was made, by the data or the initialisation")
     site = site_of(node)
     if node and site:
-        return f"computed by {node.rule.name}() in {site}"
-    return ("computed before this block was opened" if node else
-            "a constant: the fault is in the data")
+        return f"the result of {node.rule.name}() in {site}"
+    return ("a result computed before this block was opened" if node else
+            "a constant, and the fault is in the data")
 
 
 def slope(node: Node, i: int, g: Any) -> Array:
