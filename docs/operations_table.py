@@ -124,10 +124,10 @@ def parts(name: str) -> list[str]:
         for call in spec.calls:
             operands = [tg.Tensor(a) for a in spec.draw(call, rng)]
             with watching(namer):
-                result = getattr(tg, name)
-                _call(spec, call, result, operands)
+                _call(spec, call, getattr(tg, name), operands)
     own = rule_of(name)
-    return [used for used in namer.used if own is None or used != own.name]
+    return ["abs" if used == "absolute" else used for used in namer.used
+            if own is None or used != own.name]
 
 
 def _call(spec: OpSpec, call: Call, op: Function, operands: list[Any]) -> None:
@@ -316,7 +316,7 @@ def page(figures: bool = True) -> str:
         rules_text = block(names)
         parts.append(f"## {group.capitalize()}\n\n{rules_text}\n")
         if sources := list(helpers([rules_text], known)):
-            parts.append("where\n\n```python\n" + "\n\n".join(sources) + "\n```\n")
+            parts.append("with\n\n```python\n" + "\n\n".join(sources) + "\n```\n")
         parts.append(table(names, figures) + "\n")
         if chosen := list(conventions(names)):
             parts.append("By [convention](conventions.md):\n")
