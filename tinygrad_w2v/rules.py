@@ -223,6 +223,7 @@ def balanced(share: Any, sure: Any, axis: Any) -> Any:
 
 
 def _log_softmax_x(g: Any, x: Any, axis: Any = -1) -> Any:
+    """``g − p Σg``, where p is the softmax of x: what was seen, minus what was expected (E6)."""
     p = softmax(x, axis=axis)
     sure = p > 0.5
     p *= np.sum(g, axis=axis, keepdims=True)  # in place, if an array: a block of E1 is large
