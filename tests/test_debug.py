@@ -21,6 +21,7 @@ import pytest
 import tinygrad_w2v as tg
 from tinygrad_w2v import watch
 from tinygrad_w2v.debug import NOTE, VARIABLE, NonFiniteError, kind_of
+from tinygrad_w2v.testing.ops import OPS
 from tinygrad_w2v.word2vec import SkipGram
 from tinygrad_w2v.word2vec.objective import negative_loss
 
@@ -396,6 +397,13 @@ def _():
     z.sum().backward()
 
 
+@fault("rows that receive too much", "take", "rows were looked up several times", backward=True)
+def _():
+    V = leaf(np.ones((3, 2)), F4)
+    rows = tg.take(V, [1, 1])  # FAULT
+    rows.backward(np.full((2, 2), 3e38))
+
+
 @fault("a .grad that is never cleared", "backward", "the .grad that was there", "zero_grad()",
        backward=True)
 def _():
@@ -435,6 +443,13 @@ def _():
     x = leaf([0.0, 4.0])
     root = tg.sqrt(x)  # FAULT
     tg.where(x > 0, root, x).sum().backward()
+
+
+@fault("a slope of the user's that takes Tensors alone", "<lambda>", backward=True)
+def _():
+    strange = tg.rule(lambda x: x + 0.0, x=lambda g, x: g.detach() / (x - x))
+    f = lambda x: strange(x)  # FAULT
+    return tg.grad(tg.grad(f))(1.0)
 
 
 # ── higher orders ─────────────────────────────────────────────────────────────────────────────────
@@ -682,6 +697,22 @@ def test_the_settings_of_the_innermost_block_hold():
             tg.log(x)
         with pytest.raises(NonFiniteError):
             tg.log(x)
+
+
+@pytest.mark.parametrize("spec", OPS, ids=lambda spec: spec.name)
+def test_every_operation_has_the_same_bits_and_no_alarm(spec):
+    def results():
+        rng, found = np.random.default_rng(0), []
+        for call in spec.calls:
+            operands = [leaf(a) for a in spec.draw(call, rng)]
+            out = spec.bind(call)(*operands)
+            out.sum().backward()
+            found += [np.asarray(a).tobytes() for a in (out.data, *[x.grad for x in operands])]
+        return found
+
+    with tg.debug(strict=True):
+        watched = results()
+    assert watched == results()
 
 
 # ── NumPy's own warnings ──────────────────────────────────────────────────────────────────────────

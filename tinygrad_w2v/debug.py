@@ -365,9 +365,7 @@ class Inspector(watch.Watcher):
 
     def is_fine(self, array: Any) -> bool:
         """Tell whether there is nothing to report."""
-        if array.dtype.kind not in "fc" or math.isfinite(abs(np.vdot(array, array))):
-            return True
-        return not self.wrong(array).any()
+        return is_surely_finite(array) or not self.wrong(array).any()
 
     def wrong(self, array: Any) -> Any:
         """Mark the elements to report."""
@@ -404,10 +402,13 @@ class Inspector(watch.Watcher):
         """Look at a share."""
         if watch.in_walk():  # within a derivative that takes derivatives: its share will be seen
             return
-        if not self.is_fine(values := plain(share)):
+        values = plain(share)
+        if isinstance(share, RowGrad) and not is_surely_finite(values):
+            values = share.coalesce()[1]
+        if not self.is_fine(values):
             self.report_backward(node, i, g, values)
         if self.strict and not isinstance(share, RowGrad) and np.any(plain(g) == 0):
-            raw = slope(node, i, g)
+            raw = slope(node, i, g, otherwise=values)
             if not self.is_fine(raw):
                 self.report_backward(node, i, g, raw)
 
@@ -469,7 +470,7 @@ class Inspector(watch.Watcher):
     def report_backward(self, node: Node, i: int, g: Any, share: Any) -> None:
         """Raise the error of a step of a walk."""
         rule, cotangent, mask = node.rule, plain(g), self.wrong(share)
-        index, raw = first_of(mask), slope(node, i, g)
+        index, raw = first_of(mask), slope(node, i, g, otherwise=share)
         lines = [f"the derivative of {rule.name}() by operand {i} gave {shown(share[index])}"
                  f"{located(index, mask, self.what)}"]
         spot = first_of(self.wrong(raw)) if self.wrong(raw).any() else None
@@ -495,10 +496,13 @@ class Inspector(watch.Watcher):
               found: dict[str, Any]) -> list[str]:
         """Say why a share is not finite, if that is known."""
         fine = np.where(self.wrong(g), g.dtype.type(1), g)
-        if self.wrong(g).any() and not self.wrong(slope(node, i, fine)).any():
-            return ["the fault is in the cotangent: in the seed, or in rows that add up"]
+        if self.wrong(g).any() and not self.wrong(slope(node, i, fine, otherwise=raw)).any():
+            return ["the fault is in the cotangent that came in: in the seed"]
         if not self.wrong(raw).any():
             parent = node.parents[i]
+            if node.rule.name == "take":
+                return ["rows were looked up several times; the sum of what they received is "
+                        f"larger than {raw.dtype} can hold"]
             wide = unbroadcast(raw, parent.shape) if raw.shape != parent.shape else raw
             return ["each element is finite; " + (
                 f"their sum over the axes that were broadcast is larger than {raw.dtype} can hold"
@@ -585,14 +589,25 @@ def past_of(operand: Any) -> str:
             "a constant, and the fault is in the data")
 
 
-def slope(node: Node, i: int, g: Any) -> Array:
-    """Pull `g` through `node` once more, on arrays, and without the strong zero."""
+def is_surely_finite(array: Any) -> bool:
+    """Tell by the sum of squares: where that is finite, any other sum of the elements is, too."""
+    return array.dtype.kind not in "fc" or math.isfinite(abs(np.vdot(array, array)))
+
+
+def slope(node: Node, i: int, g: Any, otherwise: Array) -> Array:
+    """Pull `g` through `node` once more, on arrays, without the strong zero.
+
+    Gives `otherwise` if the rule, which may be the user's, does not take arrays.
+    """
     derivative = node.rule.derivative(i)
     needs = range(len(node.parents)) if derivative.needs is None else derivative.needs
     keywords = derivative.keywords(node.meta, node.parents[i].shape, i)
-    with recording(False), np.errstate(all="ignore"):
-        share = derivative.fn(plain(g), *[node.saved[j] for j in needs], **keywords)
-    return np.asarray(plain(share))
+    try:
+        with recording(False), np.errstate(all="ignore"):
+            share = derivative.fn(plain(g), *[node.saved[j] for j in needs], **keywords)
+        return np.asarray(plain(share))
+    except Exception:
+        return otherwise
 
 
 def annotate(error: BaseException, what: str, site: Site) -> None:
