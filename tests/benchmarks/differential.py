@@ -230,6 +230,11 @@ def torch() -> Package:
         widths = np.broadcast_to(pad_width, (x.ndim, 2))[::-1].reshape(-1).tolist()
         return fn.pad(x, widths, value=constant_values)
 
+    def dot(x: Any, y: Any) -> Any:
+        if not 0 < min(x.ndim, y.ndim) <= max(x.ndim, y.ndim) < 3:
+            raise NotOfferedError("of numbers, or of more than two axes")
+        return t.matmul(x, y)
+
     def concatenate(parts: Sequence[Any], axis: int | None = 0) -> Any:
         return t.cat([p.reshape(-1) for p in parts], 0) if axis is None else t.cat(parts, axis)
 
@@ -249,10 +254,11 @@ def torch() -> Package:
         log_sigmoid=fn.logsigmoid, softplus=fn.softplus,
         softmax=lambda x, axis=-1: t.softmax(x, axis),
         log_softmax=lambda x, axis=-1: t.log_softmax(x, axis), matmul_t=lambda x, y: x @ y.mT,
-        dot=lambda x, y: t.matmul(x, y) if max(x.ndim, y.ndim) < 3 else None,
+        dot=dot,
         outer=lambda x, y: t.outer(x.reshape(-1), y.reshape(-1)), take=take, clip=bounded(t.clip),
-        tensordot=lambda x, y, axes=2: t.tensordot(x, y, axes), index=lambda x, key: x[
-            tuple(map(fixed, key)) if isinstance(key, tuple) else fixed(key)],
+        tensordot=lambda x, y, axes=2: t.tensordot(x, y, axes if isinstance(axes, int) else [
+            np.ravel(a).tolist() for a in axes]),
+        index=lambda x, key: x[tuple(map(fixed, key)) if isinstance(key, tuple) else fixed(key)],
         reshape=lambda x, shape: t.reshape(x, shape if isinstance(shape, tuple) else (shape,)),
         transpose=lambda x, axes=None: x.permute(tuple(axes or range(x.ndim)[::-1])),
         swapaxes=lambda x, axis1, axis2: t.swapaxes(x, axis1, axis2),
@@ -264,7 +270,8 @@ def torch() -> Package:
                                                   .tolist())),
         astype=lambda x, dtype: x.to(getattr(t, np.dtype(dtype).name)))
     spelled = {"power": "pow", "max": "amax", "min": "amin", "concatenate": "cat",
-               "norm": "linalg.vector_norm", "transpose": "permute", "expand_dims": "unsqueeze",
+               "norm": "linalg.vector_norm", "dot": "matmul", "transpose": "permute",
+               "expand_dims": "unsqueeze",
                **{name: f"nn.functional.{name}" for name in ("relu", "leaky_relu", "softplus")},
                "log_sigmoid": "nn.functional.logsigmoid"}
     return Package("PyTorch", table, run,
