@@ -60,6 +60,14 @@ def test_hessian_vector_products_equal_differences_that_the_engine_has_no_part_i
         assert programs.differences_deviation(program, np.random.default_rng(0)) <= HESSIAN
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid", "tanh", "sinh", "arctan"])
+def test_the_oracle_of_second_order_holds_at_exactly_0(name):
+    program = Program((np.array([0.0, 1.0]),), (Step(name, (0,)), Step("*", (1, 1))),
+                      ((2, np.array([1.25, -0.5])),))
+    assert programs.hessian_deviation(program, np.random.default_rng(0)) <= HESSIAN
+    assert programs.differences_deviation(program, np.random.default_rng(0)) <= HESSIAN
+
+
 def test_a_program_computes_the_same_on_arrays_complex_arrays_and_tensors():
     for program in some(50):
         on_arrays = program.values(*program.inputs)

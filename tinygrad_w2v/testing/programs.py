@@ -954,9 +954,12 @@ op("arctan",      np.arctan,         unary())
 op("sinh",        np.sinh,           unary(lambda x: np.abs(x) < 3))
 op("cosh",        np.cosh,           unary(lambda x: np.abs(x) < 3))
 op("tanh",        np.tanh,           unary())
-op("sigmoid",     lambda x: 1 / (1 + np.exp(-x)), unary())
-op("softplus",    lambda x: np.log(1 + np.exp(x)), unary())
-op("log_sigmoid", lambda x: -np.log(1 + np.exp(-x)), unary())
+op("sigmoid",     lambda x: 1 / (1 + np.exp(-x)), unary(),  # the engine's forms of these three
+   analytic=lambda x: 1 / (1 + np.exp(-x)))                  # have a kink at 0 + ih, which cancels
+op("softplus",    lambda x: np.log(1 + np.exp(x)), unary(),  # at 0
+   analytic=lambda x: np.log(1 + np.exp(x)))
+op("log_sigmoid", lambda x: -np.log(1 + np.exp(-x)), unary(),
+   analytic=lambda x: -np.log(1 + np.exp(-x)))
 op("relu",        lambda x: np.where(np.real(x) > 0, x, 0 * x), unary(off_zero))
 op("leaky_relu",  _leaky_relu,   unary(off_zero))
 op("clip",        _clip,         _draw_clip)
