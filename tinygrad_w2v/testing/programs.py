@@ -954,8 +954,8 @@ op("arctan",      np.arctan,         unary())
 op("sinh",        np.sinh,           unary(lambda x: np.abs(x) < 3))
 op("cosh",        np.cosh,           unary(lambda x: np.abs(x) < 3))
 op("tanh",        np.tanh,           unary())
-# The engine's stable forms of the next three choose a branch at 0: on real numbers both agree there,
-# on 0 + ih they do not.
+# The engine's stable forms of the next three choose a branch at 0: on real numbers both agree, on
+# 0 + ih they do not.
 op("sigmoid",     lambda x: 1 / (1 + np.exp(-x)), unary(),
    analytic=lambda x: 1 / (1 + np.exp(-x)))
 op("softplus",    lambda x: np.log(1 + np.exp(x)), unary(),
