@@ -341,6 +341,20 @@ def _():
     tg.nn.mse(length, [1.0, 1.0]).backward()
 
 
+@fault("the slope of sqrt beside a dead one", "sqrt", "at element (1,) of shape (2,) [1 of 2",
+       "the cotangent that came in: 3 there; range 0 … 3", backward=True)
+def _():
+    y = np.sqrt(leaf([0.0, 0.0]))  # FAULT
+    (y * [0.0, 3.0]).sum().backward()
+
+
+@fault("the slope of a power beside a dead one, broadcast", "power", "at element (0,) of shape",
+       "the cotangent that came in: 3 there; range 0 … 3", backward=True)
+def _():
+    y = leaf([0.0]) ** np.array([0.5, 0.5])  # FAULT
+    (y * [0.0, 3.0]).sum().backward()
+
+
 @fault("a power below 1, at 0", "power", "a power below 1 at 0 is infinite", backward=True)
 def _():
     x = leaf([0.0, 1.0])
@@ -445,6 +459,21 @@ def _():
     tg.where(x > 0, root, x).sum().backward()
 
 
+def taken(f):
+    """A rule with the slope of f, which it takes by a walk of its own."""
+    return tg.rule(lambda x: f(x), elementwise=True, x=lambda g, x: g * tg.grad(
+        lambda t: f(t).sum())(x).data)
+
+
+@fault("shares that add up, after walks within walks", "<lambda>", "that of <lambda>()",
+       backward=True)
+def _():
+    cube = taken(lambda t: t**3)
+    a = leaf([1.0], F4) * 2
+    y = [cube(a) for _ in range(2)]  # FAULT
+    tg.concatenate(y).backward(np.full(2, 2e37))
+
+
 @fault("a slope of the user's that takes Tensors alone", "<lambda>", backward=True)
 def _():
     strange = tg.rule(lambda x: x + 0.0, x=lambda g, x: g.detach() / (x - x))
@@ -477,6 +506,23 @@ def _():
     return tg.grad(penalty)([0.0, 1.0])
 
 
+@fault("a recorded sum over what was broadcast overflows", "add", "the axes that were broadcast",
+       backward=True)
+def _():
+    x = np.zeros(100, F4)
+    f = lambda bias: ((x + bias) * F4(1e38)).sum()  # FAULT
+    return tg.grad(tg.grad(f))(F4(0))
+
+
+@fault("recorded shares that add up to too much", "add", "the shares of a cotangent, added up",
+       backward=True)
+def _():
+    def f(x):
+        a = x * 2
+        return (a + a) * F4(3e38)  # FAULT
+    return tg.grad(tg.grad(f))(F4(1e-10))
+
+
 @fault("a Hessian times a vector, of a norm by hand", "sqrt", backward=True)
 def _():
     f = lambda x: np.sqrt((x * x).sum())  # FAULT
@@ -493,6 +539,9 @@ def test_the_operation_and_the_line_are_named(name):
     assert (found.filename, found.lineno) == (__file__, line_of(planted.program)), str(found)
     for words in (*planted.says, f"test_debug.py, line {found.lineno}, in "):
         assert words in str(found), str(found)
+    lines = str(found).splitlines()
+    assert len(set(lines)) == len(lines)  # nothing is said twice
+    assert not hasattr(found, "__notes__")
 
 
 def test_there_are_forty_planted_faults_and_more():
@@ -656,6 +705,10 @@ RIGHT = {
         np.zeros((2, 3))),
     "scores of any size": lambda: tg.hessian(lambda z: tg.nn.cross_entropy(z, [0]))(
         [[1e4, -1e4, 0.0]]),
+    "a dead branch whose slope takes a walk of its own": lambda: tg.grad(lambda x: tg.where(
+        x > 0, taken(tg.sqrt)(x), 0).sum())([0.0, 4.0]),
+    "a dead branch whose slope adds up to too much": lambda: tg.grad(lambda x: tg.where(
+        [False, True], taken(lambda t: tg.log(t) + tg.log(t))(x), 0).sum())(F4([4e-39, 1.0])),
     "infinite bounds": lambda: tg.grad(lambda x: tg.clip(x, 0, None).sum())([1.0, -1.0]),
     "products with zeros": lambda: tg.hessian(tg.prod)([0.0, 2.0, 0.0]),
     "rows that are looked up twice": lambda: tg.grad(lambda V: tg.take(V, [1, 1]).sum())(

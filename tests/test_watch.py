@@ -295,6 +295,16 @@ def test_blocks_may_end_in_another_order_than_they_began():
     assert rules.record is graph.record
 
 
+def test_nothing_is_kept_of_a_block_that_has_ended():
+    with watching(Watcher()):
+        before = watch._looks.get()
+        for _ in range(10):
+            with watching(Watcher()):
+                pass
+        assert watch._looks.get() == before
+    assert watch._looks.get() == ()
+
+
 def test_one_watcher_in_two_blocks_is_told_twice():
     log = Log()
     with watching(log), watching(log):
