@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 is_recording = _recording.get
 _serials = itertools.count()
-_SCALARS = float | int | bool | complex | None
+_SCALARS = {float, int, bool, complex, type(None)}  # NumPy's numbers are arrays of no axes
 
 
 class GraphError(RuntimeError):
@@ -122,7 +122,7 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
             arrays.append(operand._data)
             sources.append(operand._node)
         else:
-            arrays.append(operand if isinstance(operand, _SCALARS) else np.asarray(operand))
+            arrays.append(operand if type(operand) in _SCALARS else np.asarray(operand))
             sources.append(None)
     if face is None:
         return rule.fn(*arrays, **meta)

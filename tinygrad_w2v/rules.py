@@ -252,9 +252,10 @@ softmax: Function = rule(stable.softmax, x=lambda g, out, axis=-1: balanced(
 
 def spread(g: Any, like: Any, axis: Any, keepdims: bool) -> Any:
     """Undo the loss of shape in a reduction over `axis`: repeat `g` to the shape of (or) `like`."""
-    if axis is not None and not keepdims:
+    shape = like if isinstance(like, tuple) else like.shape
+    if shape and axis is not None and not keepdims:  # NumPy reduces a number over axis 0, too
         g = np.expand_dims(g, axis)
-    return np.broadcast_to(g, like if isinstance(like, tuple) else like.shape)
+    return np.broadcast_to(g, shape)
 
 
 def count(shape: tuple[int, ...], axis: Any) -> int:
