@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Give the exit status."""
     wanted, began, scores = options(__doc__, arguments), time.monotonic(), dict[str, float]()
 
-    def work(session: Session) -> None:
+    def work(session: Session) -> bool:
         known = surveyed(wanted.jobs, session)
         for module in FILES:
             proof = Proof(drawn(named(module, path_of(module).read_bytes()), wanted), {})
@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
                 proof.run(known, session, wanted)
                 print(f"\n{module}.py\n\n{proof.report(began)}", flush=True)
                 scores[module] = proof.share
+        return True
 
     with_tests(work)
     print(*[f"{module + '.py':<16}{share:>8.2%}" for module, share in scores.items()], sep="\n")

@@ -226,7 +226,8 @@ def arguments_swapped(site: Site) -> Iterator[Change]:
     node = site.node
     if isinstance(node, ast.Call):
         pairs = list(pairwise(node.args))
-    elif isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Mult):
+    elif isinstance(node, ast.BinOp) and not isinstance(
+            node.op, ast.Add | ast.Mult | ast.BitAnd | ast.BitOr):
         pairs = [(node.left, node.right)]
     elif isinstance(node, ast.IfExp):
         pairs = [(node.body, node.orelse)]
@@ -342,7 +343,7 @@ def slope(site: Site) -> Iterator[Change]:
 def product(site: Site) -> Iterator[Change]:
     """A product, quotient or value of a function a millionth too large."""
     node = site.node
-    if (site.derivative or site.value) and (
+    if (site.derivative or site.value) and not isinstance(site.parent, ast.Expr) and (
             (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow))
             or (isinstance(node, ast.Call) and site.of(node.func).startswith("np.")
                 and called(node) in ("exp", "log", "log1p", "expm1", "sin", "cos", "sinh", "cosh",

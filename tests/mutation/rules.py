@@ -41,10 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     proof = Proof(drawn(mutants, wanted), RULES)
     proof.stale += [f"{name}: there is no such mutant" for name in RULES if name not in mutants]
 
-    def work(session: Session) -> None:
+    def work(session: Session) -> bool:
         known = surveyed(wanted.jobs, session)
         proof.stale += [f"{name} fails, and was left out" for name in known.failed]
         proof.run(known, session, wanted)
+        return True
 
     with_tests(work)
     print(proof.report(began))
