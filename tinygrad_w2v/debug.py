@@ -473,7 +473,7 @@ class Inspector(watch.Watcher):
         index, raw = first_of(mask), slope(node, i, g, otherwise=share)
         lines = [f"the derivative of {rule.name}() by operand {i} gave {shown(share[index])}"
                  f"{located(index, mask, self.what)}"]
-        spot = self.spot(node, raw, cotangent, share.shape, index)
+        spot = self.spot(node, raw, cotangent)
         values = {f"operand {j}": a for j, a in enumerate(node.saved[:-1]) if a is not None}
         values |= {} if node.saved[-1] is None else {"the result": node.saved[-1]}
         found = {name: None if spot is None else element(np.asarray(a), spot)
@@ -490,15 +490,12 @@ class Inspector(watch.Watcher):
         lines += caller.lines("backward from")
         self.fail(rule.name, True, site.origin if site else caller, lines)
 
-    def spot(self, node: Node, raw: Array, g: Array, shape: tuple[int, ...], index: tuple[int, ...]
-             ) -> tuple[int, ...] | None:
-        """Find the element of an elementwise result to which element `index` of a share is due."""
+    def spot(self, node: Node, raw: Array, g: Array) -> tuple[int, ...] | None:
+        """Find the element of an elementwise result that a share is not finite for."""
         marked = self.wrong(raw)
         if not node.rule.elementwise or raw.shape != node.shape or not marked.any():
             return None
-        if raw.shape == shape:
-            return index
-        alive = marked & (g != 0)  # the others count as 0, where the rest is not broadcast
+        alive = marked & (g != 0)  # the others count as 0
         return first_of(alive if alive.any() else marked)
 
     def cause(self, node: Node, i: int, g: Array, raw: Array, share: Array, index: tuple[int, ...],
