@@ -6,7 +6,7 @@ where it does not hold. `check_grad`, `check_vjp` and `check_op` all ask these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from ..sparse import Array, RowGrad
 from .subject import RTOL, GradientError, Run, Subject, dense, gradients
 
-ROUNDS = 8  # how often rounding is provoked, to see how large it is
+ROUNDS = 16  # how often rounding is provoked, to see how large it is
 
 
 def same(what: str, found: Sequence[Array], expected: Sequence[Array], rtol: float = 1e-12,
@@ -39,30 +39,44 @@ def same(what: str, found: Sequence[Array], expected: Sequence[Array], rtol: flo
 
 
 def nudged(rng: np.random.Generator, arrays: Sequence[Array]) -> list[Array]:
-    """Move every number by up to two units in its last place; 0 stays."""
-    return [np.asarray(np.where(a == 0, a, a + rng.integers(-2, 3, a.shape) * np.spacing(a)),
-                       a.dtype) for a in arrays]
+    """Move every number by a few units in its last place, never by none; 0 stays."""
+    steps = [rng.integers(1, 17, a.shape) * rng.choice([-1, 1], a.shape) for a in arrays]
+    return [np.asarray(np.where(a == 0, a, a + step * np.spacing(a)), a.dtype)
+            for a, step in zip(arrays, steps, strict=True)]
 
 
-def rounding(subject: Subject, arrays: Sequence[Array], u: Array) -> list[float]:
-    """How far gradients move when the operands are rounded anew; for each operand the largest."""
+def rounding(what: Callable[[list[Array]], list[Array]], arrays: Sequence[Array]) -> list[float]:
+    """How far the numbers that `what` gives move when the operands are rounded anew: the largest.
+
+    In every other round the operands lie backwards: NumPy computes otherwise, and rounds otherwise.
+    """
     rng = np.random.default_rng(0)
-    seen = [gradients(subject, nudged(rng, arrays), u) for _ in range(ROUNDS)]
+    seen = [what(nudged(rng, arrays)) for _ in range(ROUNDS)]
+    seen += [what([np.flip(np.flip(a).copy()) for a in nudged(rng, arrays)]) for _ in range(ROUNDS)]
     with np.errstate(all="ignore"):
         return [4 * float(np.max(np.ptp(np.asarray(moves), axis=0), initial=0))
                 for moves in zip(*seen, strict=True)]
 
 
-def agree(what: str, subject: Subject, arrays: Sequence[Array], u: Array, found: Sequence[Array],
-          expected: Sequence[Array], mistake: str = "") -> None:
-    """Require two ways to the gradients of Σ u·f at `arrays` to agree, but for rounding."""
+def agree(claim: str, found: Sequence[Array], expected: Sequence[Array],
+          what: Callable[[list[Array]], list[Array]], arrays: Sequence[Array], mistake: str = ""
+          ) -> None:
+    """Require two ways to ``what(arrays)`` to agree, but for rounding."""
+    if all(map(identical, found, expected)):
+        return
     rtol = max([RTOL.get(g.dtype.name, 0) for g in expected], default=0)
     try:
-        same(what, found, expected, rtol)
+        same(claim, found, expected, rtol)
     except GradientError:
-        floors = rounding(subject, arrays, u)  # perhaps all is cancelled, and rounding is left
+        floors = rounding(what, arrays)  # perhaps all is cancelled, and rounding is left
         if np.all(np.isfinite(floors)):
-            same(what, found, expected, rtol, floors, mistake)
+            same(claim, found, expected, rtol, floors, mistake)
+
+
+def identical(a: Array, b: Array) -> bool:
+    """Tell whether two arrays hold the same numbers (nan being nan)."""
+    return a.shape == b.shape and a.dtype == b.dtype and (
+        a.tobytes() == b.tobytes() or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
 
 
 def layouts(a: Array) -> Iterator[tuple[str, Array]]:
@@ -90,13 +104,12 @@ def pure(subject: Subject, arrays: Sequence[Array]) -> Run:
     value = run.out.copy()
     untouched("the function", arrays, before)
     again = subject.run(arrays)
-    if again.out.shape != value.shape or not np.array_equal(
-            again.out, value, equal_nan=value.dtype.kind in "fc"):
+    if not identical(again.out, value):
         raise GradientError(
             "the function gave two results for the same operands: it draws random numbers (a "
             "dropout?) or keeps a state. Fix the seed, or pass what is drawn as an argument",
             mistake="random")
-    if not np.array_equal(run.out, value, equal_nan=value.dtype.kind in "fc"):
+    if not identical(run.out, value):
         raise GradientError("a second call changed the result of the first: the function gives "
                             "out the same memory again", mistake="random")
     return run
@@ -105,7 +118,7 @@ def pure(subject: Subject, arrays: Sequence[Array]) -> Run:
 def untouched(who: str, arrays: Sequence[Array], before: Sequence[Array]) -> None:
     """What was handed over has not been written to."""
     for k, (a, old) in enumerate(zip(arrays, before, strict=True)):
-        if not np.array_equal(a, old, equal_nan=True):
+        if not identical(a, old):
             what = f"operand {k} or the cotangent"
             raise GradientError(f"{who} wrote to what it was given: {what} was written to. Work on "
                                 "a copy", mistake="input written to", operand=k)
@@ -139,8 +152,10 @@ def linear(subject: Subject, run: Run, arrays: Sequence[Array], u: Array, w: Arr
     """The gradient is linear in the cotangent; of zero it is zero."""
     mixed = 2 * u - 3 * w
     parts = zip(dense(run.pull(u), arrays), dense(run.pull(w), arrays), strict=True)
-    agree("gradient of 2u - 3w", subject, arrays, mixed, dense(run.pull(mixed), arrays),
-          [np.asarray(2 * a - 3 * b) for a, b in parts], "not linear in the cotangent")
+    agree("gradient of 2u - 3w", dense(run.pull(mixed), arrays),
+          [np.asarray(2 * a - 3 * b) for a, b in parts],
+          lambda xs: gradients(subject, xs[:-1], xs[-1]), [*arrays, mixed],
+          "not linear in the cotangent")
     zero_in_zero_out(run, arrays, u)
 
 
@@ -157,51 +172,58 @@ def zero_in_zero_out(run: Run, arrays: Sequence[Array], u: Array) -> None:
                 mistake="strong zero dropped", operand=k)
 
 
-def repeatable(run: Run, arrays: Sequence[Array], u: Array, once: Sequence[Array]) -> None:
+def repeatable(again: Sequence[Array], once: Sequence[Array]) -> None:
     """Twice the same: bit for bit."""
-    same("the same again", dense(run.backward(u), arrays), once, 0, mistake="not repeatable")
+    if not all(map(identical, again, once)):
+        same("the same again", again, once, 0, mistake="not repeatable")
 
 
 def laid_out(subject: Subject, run: Run, arrays: Sequence[Array], u: Array,
              expected: Sequence[Array], together: bool = False) -> None:
     """However operands and cotangent lie in memory, values and gradients are the same.
 
-    Every operand in every layout, the others plain; or, quicker, all of them laid out `together`,
-    each in another way.
+    Each operand and the cotangent in every layout, the others plain. `together` is quicker: all are
+    laid out at once, each in another way, and one by one only if something is wrong.
     """
-    for name, laid in _together(arrays) if together else _apart(arrays):
-        with np.errstate(all="ignore"):
-            _compare_layout(name, subject, laid, u, run, arrays, expected)
-    again = subject.run(arrays)
-    zeros = [] if together else layouts(np.zeros_like(u))
-    for name, cotangent in (*layouts(u), *zeros):
-        plain = np.array(cotangent, order="C")
-        known = expected if np.array_equal(plain, u) else dense(run.pull(plain.copy()), arrays)
-        agree(f"cotangent {name}", subject, arrays, plain,
-              _run_laid(f"cotangent {name}", lambda c=cotangent: dense(again.pull(c), arrays)),
-              known, "layout")
-        untouched(f"cotangent {name}, afterwards: {subject.name}", [cotangent], [plain])
+    with np.errstate(all="ignore"):
+        if together:
+            try:
+                for name, laid in _together([*arrays, u]):
+                    _compare(name, subject, laid, run, [*arrays, u], expected)
+            except GradientError:
+                laid_out(subject, run, arrays, u, expected)
+                raise
+            return
+        for name, laid in _apart([*arrays, u]):
+            _compare(name, subject, laid, run, [*arrays, u], expected)
+        for name, zeros in layouts(np.zeros_like(u)):
+            nothing = dense(run.pull(np.zeros_like(u)), arrays)
+            _compare(f"cotangent of zeros, {name}", subject, [*arrays, zeros], run,
+                     [*arrays, np.zeros_like(u)], nothing)
 
 
-def _compare_layout(name: str, subject: Subject, laid: Sequence[Array], u: Array, run: Run,
-                    arrays: Sequence[Array], expected: Sequence[Array]) -> None:
-    plain, value = list(arrays), run.out
-    if any(not np.array_equal(a, b) for a, b in zip(laid, arrays, strict=True)):
+def _compare(name: str, subject: Subject, laid: Sequence[Array], run: Run, known: Sequence[Array],
+             expected: Sequence[Array]) -> None:
+    """Compare value and gradients of operands and cotangent (the last) `laid` out with plain ones.
+
+    `known` are those at which the value is that of `run`, and the gradients are `expected`.
+    """
+    plain, value = list(known), run.out
+    if not all(map(identical, laid, known)):
         plain = [np.array(a, order="C") for a in laid]
         try:
-            other = subject.run(plain)
+            other = subject.run(plain[:-1])
+            value, expected = other.out, dense(other.pull(plain[-1].copy()), plain[:-1])
         except Exception:  # equal numbers may be out of the domain of the function
             return
-        if not np.all(np.isfinite(other.out)) or other.out.shape != u.shape:
+        if not np.all(np.isfinite(value)) or value.shape != run.out.shape:
             return
-        value, expected = other.out, dense(other.pull(u.copy()), plain)
-    there = _run_laid(name, lambda: subject.run(laid))
-    found = _run_laid(name, lambda: dense(there.pull(u.copy()), laid))
-    agree(name, subject, plain, u, found, expected, "layout")
-    rtol = RTOL.get(value.dtype.name, 0)
-    if there.out.shape != value.shape or not np.allclose(there.out, value, 10 * rtol, 1e-9 * rtol
-                                                         * np.max(np.abs(value), initial=0)):
-        same(f"value, {name}", [there.out], [value], 100 * rtol, mistake="layout")
+    there = _run_laid(name, lambda: subject.run(laid[:-1]))
+    agree(f"value, {name}", [there.out], [value], lambda xs: [subject.run(xs).out], plain[:-1],
+          "layout")
+    found = _run_laid(name, lambda: dense(there.pull(laid[-1]), laid[:-1]))
+    agree(name, found, expected, lambda xs: gradients(subject, xs[:-1], xs[-1]), plain, "layout")
+    untouched(f"{name}: {subject.name}", laid, plain)
 
 
 def _run_laid(name: str, run: Any) -> Any:
@@ -216,17 +238,17 @@ def _run_laid(name: str, run: Any) -> Any:
 
 def _apart(arrays: Sequence[Array]) -> Iterator[tuple[str, list[Array]]]:
     for k, a in enumerate(arrays):
+        who = "cotangent" if k == len(arrays) - 1 else f"operand {k}"
         for name, laid in layouts(a):
-            yield f"operand {k} {name}", [laid if j == k else b.copy()
-                                          for j, b in enumerate(arrays)]
+            yield f"{who} {name}", [laid if j == k else b.copy() for j, b in enumerate(arrays)]
 
 
 def _together(arrays: Sequence[Array]) -> Iterator[tuple[str, list[Array]]]:
     ways = [list(layouts(a)) for a in arrays]
-    for turn in range(1, max([len(way) for way in ways], default=1)):
+    for turn in range(1, max(map(len, ways))):
         chosen = [way[-1] if turn > 3 or len(way) < 3 else way[1 + (turn + k) % 3]
                   for k, way in enumerate(ways)]
         for _, laid in chosen:
             laid.flags.writeable = False
-        name = ", ".join(f"operand {k} {name}" for k, (name, _) in enumerate(chosen))
-        yield f"{name} (all read-only)", [laid for _, laid in chosen]
+        name = ", ".join(f"operand {k} {name}" for k, (name, _) in enumerate(chosen[:-1]))
+        yield f"{name}, cotangent {chosen[-1][0]}, all read-only", [laid for _, laid in chosen]

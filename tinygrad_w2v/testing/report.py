@@ -22,6 +22,7 @@ from .subject import Program, as_leaf, guess_shape
 Function = Callable[..., Any]
 
 SHOWN = 200     # numbers that a reproducer may be made of
+ENOUGH = 30     # and to which it is shrunk, if it must be: fewer would tell less
 
 
 # ── which rule ────────────────────────────────────────────────────────────────────────────────────
@@ -156,9 +157,11 @@ def shrink(arrays: Sequence[Array], fails: Function) -> list[Array]:
     """Halve sides, those of equal length together, as long as `fails` still says so."""
     arrays = list(arrays)
     sides = sorted({side for a in arrays for side in a.shape if side > 1}, reverse=True)
-    while sides:
+    tries = 12
+    while sides and sum(a.size for a in arrays) > ENOUGH and tries:
         side = sides.pop(0)
-        for part in (slice(0, side // 2), slice(side // 2, side), slice(0, side - 1)):
+        for part in (slice(0, side // 2), slice(side // 2, side), slice(0, side - side // 4)):
+            tries = max(tries - 1, 0)
             smaller = [np.array(a[tuple([part if s == side else slice(None) for s in a.shape])])
                        for a in arrays]
             if fails(smaller):

@@ -150,29 +150,42 @@ def guard(f: Function, arrays: Sequence[Array], moved: Sequence[Array], value: A
     if plain.shape != value.shape:
         raise NotAnalyticError(f"on complex numbers it has shape {plain.shape}, not {value.shape}")
     size = np.max(np.abs(value), initial=0)
-    if not np.all((np.abs(plain.real - value) <= 1e-9 * size) | (plain.real == value)):
-        raise NotAnalyticError("on complex numbers the real part of its value is another")
     rng = np.random.default_rng(0)
     along = [draw_cotangent(rng, a.shape) for a in arrays]
 
     def line(t: float) -> Array:
         return np.asarray(f(*[a + t * v for a, v in zip(arrays, along, strict=True)]), float)
 
-    leaning = run_complex(f, [a + 1j * STEP * v for a, v in zip(arrays, along, strict=True)])
-    slope, step = leaning.imag / STEP, 2.0**-16
-    noise = 4 * EPS * np.abs(value) + np.maximum(np.abs(line(EPS) - value),
-                                                 np.abs(line(-EPS) - value))
-    noise = noise - np.minimum(noise, 4 * EPS * np.abs(slope))  # so much the slope explains
-    difference = (line(step) - line(-step)) / (2 * step)
-    steep = np.abs(slope) + np.abs(difference)
-    allowed = 1e-4 * steep + 1e-7 * np.max(steep, initial=0) + 4 * noise / step
-    reached = np.isfinite(slope)  # an infinite slope is seen by the caller
-    if not np.all((np.abs(difference - slope) <= allowed) | ~reached):
-        raise NotAnalyticError("a central difference contradicts the complex step")
-    wide, narrow = bend(line, 2.0**-10, value), bend(line, 2.0**-13, value)
-    straight = (narrow <= 0.5 * wide) | (narrow <= 1e-6 * steep + 2.0**15 * noise) | ~reached
-    if not np.all(straight):
-        raise NotAnalyticError("the slopes to the left and to the right differ: a kink")
+    def lean(h: float) -> Array:
+        out = run_complex(f, [a + 1j * h * v for a, v in zip(arrays, along, strict=True)])
+        return np.asarray(out.imag / h)
+
+    if not np.all((np.abs(plain.real - value) <= 1e-9 * size) | (plain.real == value)):
+        around = [line(t) for t in rng.uniform(-1, 1, 30) * 2.0**-50]
+        moves = np.ptp(around, axis=0)
+        if not np.all(np.abs(plain.real - value) <= 1e-9 * size + 8 * np.max(moves, initial=0)):
+            raise NotAnalyticError("on complex numbers the real part of its value is another")
+    slope = lean(STEP)
+    loose = np.zeros(slope.shape)  # how far rounding moves the slope itself
+    for step, reach, tries in (2.0**-16, 2.0**-33, 3), (2.0**-16, 2.0**-33, 30), (
+            2.0**-30, 2.0**-40, 30):
+        # Rounding may not show at once; and what bends a lot is straight enough close by only.
+        difference = (line(step) - line(-step)) / (2 * step)
+        wide, narrow = bend(line, 64 * step, value), bend(line, 8 * step, value)
+        steep = np.abs(slope) + np.abs(difference)
+        strays = [np.abs(line(t) - value - t * slope)
+                  for t in rng.uniform(-1, 1, tries) * reach]
+        noise = 4 * EPS * np.abs(value) + np.max(strays, axis=0 if tries == 3 else None, initial=0)
+        allowed = 1e-4 * steep + 1e-7 * np.max(steep, initial=0) + 4 * noise / step + 4 * loose
+        contradicted = ~(np.abs(difference - slope) <= allowed) & np.isfinite(slope)
+        bent = ~((narrow <= 0.5 * wide) | (narrow <= 1e-6 * steep + 4 * noise / step))
+        if not np.any(contradicted | (bent & np.isfinite(slope))):
+            break
+        loose = np.ptp([lean(STEP * h) for h in rng.uniform(1, 2, 6)], axis=0)
+    else:
+        raise NotAnalyticError("a central difference contradicts the complex step"
+                               if contradicted.any() else
+                               "the slopes to the left and to the right differ: a kink")
     doubt = 4 * noise / step
     return np.where(doubt > 1e-12 * size, doubt, 0).reshape(-1)
 
@@ -250,7 +263,9 @@ def best_ridders(line: Callable[[float], Array], x: float) -> tuple[Array, Array
         other, doubt = ridders(line, 2.0 ** np.floor(np.log2(abs(x))) / 16)
         closer = doubt < error
         column, error = np.where(closer, other, column), np.where(closer, doubt, error)
-    return column, error
+    tiny = np.finfo(np.asarray(column).dtype).eps * scale
+    scatter = np.ptp([line(k * tiny) for k in (-3, -2, -1, 0, 1, 2, 3)], axis=0)
+    return column, error + 1024 * scatter / scale
 
 
 def ridders(line: Callable[[float], Any], step: float = 1 / 64, rows: int = 8) -> tuple[Any, Any]:
@@ -290,13 +305,14 @@ def verdict(gradient: float, estimate: float, error: float, size: float,
 # ── at a kink: one-sided slopes ───────────────────────────────────────────────────────────────────
 
 
-def one_sided(line: Callable[[float], Array]) -> tuple[Array, Array, Array]:
+def one_sided(line: Callable[[float], Array], step: float = 2.0**-14
+              ) -> tuple[Array, Array, Array]:
     """Slopes of `line` to the left and to the right of 0, and how far both are to be trusted.
 
     >>> [float(s) for s in one_sided(lambda t: np.abs(np.float64(t)) + t)[:2]]
     [0.0, 2.0]
     """
-    middle, steps = line(0.0), [2.0**-14, 2.0**-15, 2.0**-16]
+    middle, steps = line(0.0), [step, step / 2, step / 4]
     sides, errors = list[Array](), list[Array]()
     for sign in (-1.0, 1.0):
         a, b, c = [sign * (line(sign * h) - middle) / h for h in steps]

@@ -180,10 +180,10 @@ def guess_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if shape == wanted[::-1]:
         return "transpose?"
     try:
-        wider = np.broadcast_shapes(shape, wanted) == shape
+        common = np.broadcast_shapes(shape, wanted)
     except ValueError:
-        wider = False
-    return "not un-broadcast?" if wider else "wrong shape"
+        return "wrong shape"
+    return {shape: "not un-broadcast?", wanted: "not broadcast back?"}.get(common, "wrong shape")
 
 
 def dense(found: Sequence[Any], arrays: Sequence[Array]) -> list[Array]:
