@@ -60,3 +60,27 @@ def test_a_derivative_has_the_defaults_of_its_function(name):
         for k, p in inspect.signature(derivative.fn).parameters.items():
             if p.default is not p.empty:
                 assert (k, p.default) == (k, defaults[k])
+
+
+# ── what single rows promise at places that no random point hits ──────────────────────────────────
+
+
+@pytest.mark.parametrize(("x", "y", "by_x", "by_y"), [
+    (0.0, 1.0, 1, 0), (0.0, 2.0, 0, 0), (0.0, 0.5, INF, 0), (0.0, 0.0, 0, 0),
+    (0.0, -1.0, -INF, -INF), (0.0, -0.5, -INF, -INF), (-2.0, 2.0, -4, NAN), (-2.0, 0.0, 0, NAN)])
+def test_slopes_of_a_power_at_and_below_0(x, y, by_x, by_y):
+    with np.errstate(all="ignore"):
+        slopes = [g.item() for g in tg.grad(tg.power, (0, 1))(x, y)]
+    np.testing.assert_array_equal(slopes, [by_x, by_y])
+
+
+@pytest.mark.parametrize("x", [2.0, -2.0])
+def test_the_slope_of_a_power_grows_with_its_exponent_from_0_on(x):
+    """∂/∂y (y xʸ⁻¹) = 1 / x at y = 0, where the slope itself is 0."""
+    assert tg.grad(lambda y: tg.grad(lambda x: tg.power(x, y))(x))(0.0).item() == 1 / x
+
+
+@pytest.mark.parametrize("op", [tg.maximum, tg.minimum], ids=lambda op: op.__name__)
+@pytest.mark.parametrize("u", [3.0, -3.0])
+def test_a_tie_passes_half_of_any_cotangent_to_each(op, u):
+    assert [g.item() for g in tg.vjp(op, 1.0, 1.0)[1](u)] == [u / 2, u / 2]
