@@ -233,7 +233,8 @@ def _run_laid(name: str, run: Any) -> Any:
         raise
     except Exception as error:
         raise GradientError(f"{name}: {type(error).__name__}: {error}. The same numbers in plain "
-                            "order were no trouble", mistake="layout") from error
+                            "order were no trouble (check_vjp: if they need not be, layouts=False)",
+                            mistake="layout") from error
 
 
 def _apart(arrays: Sequence[Array]) -> Iterator[tuple[str, list[Array]]]:

@@ -7,11 +7,14 @@ every claim about gradients is stated once.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..functional import vjp as pull_back
 from ..graph import Leaf, walk
 from ..sparse import Array, RowGrad
 from ..tensor import Tensor, as_plain
@@ -161,8 +164,9 @@ def check_types(subject: Subject, found: Sequence[Any], arrays: Sequence[Array])
             continue
         if not isinstance(g, np.ndarray | np.generic | RowGrad) and not (
                 type(g) is float and not a.ndim):
-            raise GradientError(f"the gradient by operand {k} is a {type(g).__name__}, not an "
-                                "array", mistake="wrong type", operand=k)
+            raise GradientError(f"the gradient by operand {k} is of type {type(g).__name__}, not an "
+                                "array: return np.asarray(…) of it", mistake="wrong type",
+                                operand=k)
         shape, dtype = np.shape(g) if isinstance(g, float) else g.shape, np.dtype(
             getattr(g, "dtype", float))
         if shape != a.shape:
@@ -206,3 +210,22 @@ def pulled(subject: Subject, run: Run, arrays: Sequence[Array], weights: Array) 
         for row, g in zip(rows, dense(found, arrays), strict=True):
             row[c] = g.reshape(-1)
     return rows
+
+
+def slope_along(f: Function, u: Array, along: Sequence[Array],
+                template: Sequence[Any] | None = None) -> Function:
+    """The gradient of Σ u·f, made a function of one number again: its component along `along`.
+
+    It takes what `f` takes; constants stay constants.
+    """
+    bind = Subject(f, template).bind
+    places = [i for i, c in enumerate(template or along) if template is None or c is None]
+
+    def slope(*xs: Any) -> Tensor:
+        operands = [xs[i] if isinstance(xs[i], Tensor) else Tensor(xs[i]) for i in places]
+        _, pull = pull_back(lambda *ys: f(*bind(ys)), *operands)
+        parts = [(g * v).sum() for g, v in zip(pull(u), along, strict=True)]
+        total: Tensor = functools.reduce(operator.add, parts)
+        return total
+
+    return slope
