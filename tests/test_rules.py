@@ -84,3 +84,26 @@ def test_the_slope_of_a_power_grows_with_its_exponent_from_0_on(x):
 @pytest.mark.parametrize("u", [3.0, -3.0])
 def test_a_tie_passes_half_of_any_cotangent_to_each(op, u):
     assert [g.item() for g in tg.vjp(op, 1.0, 1.0)[1](u)] == [u / 2, u / 2]
+
+
+@pytest.mark.parametrize(("x", "low", "high", "expected"), [
+    (-2, -1, 1, "low"), (-1, -1, 1, "x"), (0, -1, 1, "x"), (1, -1, 1, "x"), (2, -1, 1, "high"),
+    (-3, 1, 1, "low"), (1, 1, 1, "x"), (3, 1, 1, "high"),
+    (-3, 2, -2, "high"), (-2, 2, -2, "high"), (0, 2, -2, "high"), (3, 2, -2, "high")])
+def test_clip_sends_its_cotangent_to_the_one_operand_that_is_the_result(x, low, high, expected):
+    """At a bound to x; where the bounds are crossed to the upper one, as NumPy does."""
+    operands = [float(x), float(low), float(high)]
+    slopes = tg.grad(tg.clip, (0, 1, 2))(*operands)
+    assert [g.item() for g in slopes] == [expected == name for name in ("x", "low", "high")]
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(-2.0, -2), (0.0, 0), (3.0, 3), (INF, INF)])
+def test_leaky_relu_takes_any_slope(slope, expected):
+    with np.errstate(invalid="ignore"):
+        [share] = tg.vjp(lambda x: tg.leaky_relu(x, slope), [-1.0, -1.0, 2.0])[1]([0.0, 1.0, 1.0])
+    assert share.tolist() == [0, expected, 1]
+
+
+def test_relu_keeps_its_result_which_the_next_operation_keeps_anyway():
+    out = tg.relu(tg.Tensor([-1.0, 2.0], requires_grad=True))
+    assert [a.tolist() for a in out._node.saved if a is not None] == [[0, 2]]
