@@ -164,3 +164,13 @@ def test_an_array_is_copied_unless_it_is_handed_over():
     assert not own.data.flags.writeable
     assert array.flags.writeable
     assert tg.Tensor([1, 2], dtype=float, copy=False).dtype == float
+
+
+def test_a_view_kept_from_a_second_edit_under_the_same_name_loses_its_hold():
+    w = tg.Tensor([1.0, 2.0], requires_grad=True)
+    with w.edit() as values:
+        values *= 2
+    with w.edit() as values:
+        kept = values[:]
+    kept[0] = 99
+    assert w.data.tolist() == [2, 4]

@@ -110,9 +110,10 @@ class Tensor(Traced, NDArrayOperatorsMixin):
             raise GraphError("only a Tensor made with requires_grad=True can be edited; compute a "
                              "new one instead")
         data.flags.writeable = True
-        window = data.view()
+        memory = np.asarray(memoryview(data))  # all views of what is handed out hold on to this
         data.flags.writeable = False
-        holders = sys.getrefcount(data)
+        window = memory.view()
+        holders = sys.getrefcount(memory)
         leaf.version += 1
         try:
             yield window
@@ -120,7 +121,7 @@ class Tensor(Traced, NDArrayOperatorsMixin):
             leaf.version += 1  # what was computed within the block may be out of date, too
             window.flags.writeable = False
             # A view was kept: leave it the old memory, if that is this Tensor's own.
-            if data.base is None and sys.getrefcount(data) > holders:
+            if data.base is None and sys.getrefcount(memory) > holders:
                 self._data = data.copy()
                 self._data.flags.writeable = False
 
