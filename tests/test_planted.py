@@ -9,6 +9,9 @@ import pytest
 
 import tinygrad_w2v as tg
 from tinygrad_w2v.testing import GradientError, check_grad, check_vjp
+from tinygrad_w2v.testing.invariants import lattice
+
+from .no_false_alarm import PAIRS
 
 RNG = np.random.default_rng(11)
 
@@ -22,7 +25,7 @@ def numbers(*shape, low=0.3, high=1.9, signs=(-1, 1)):
 A = numbers
 P = lambda *shape: numbers(*shape, signs=[1])
 IDS, ROWS = np.array([2, 0, 2, 1, 2]), np.array([[1, 1], [0, 1], [1, 1]])
-S23, S3 = (2, 3), (3,)
+ANYWHERE = [(A(2, 3),), (A(4),), (A(4, 1, 2),)]
 
 
 def rule(fn, *points, elementwise=None, **derivatives):
@@ -34,8 +37,8 @@ def pair(fn, vjp, *points):
 
 
 def unary(fn, wrong, *points):
-    """One wrong derivative, planted as a rule and at () and (2, 3) unless said otherwise."""
-    return rule(fn, *(points or [(A(2, 3),), (A(4),)]), x=wrong)
+    """One wrong derivative, planted as a rule, and tried at several shapes unless told where."""
+    return rule(fn, *(points or ANYWHERE), x=wrong)
 
 
 def times(x=lambda g, y: g * y, y=lambda g, x: g * x):
@@ -332,6 +335,39 @@ def test_a_planted_mistake_is_caught_and_named(name, what, kind, functions, poin
         assert "inconclusive" not in str(error)
         if what not in UNNAMED:
             assert error.mistake == name, error
+
+
+ONE_IS_ALL = {"sum with 1/n", "g.mean()"}  # of a single number these are right
+EVERYWHERE = [pytest.param(functions, id=what) for _, what, (_, functions, points) in TABLE
+              if points[0] is ANYWHERE[0] and what not in ONE_IS_ALL]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("functions", EVERYWHERE)
+def test_a_planted_mistake_is_caught_at_a_single_number(functions, shape):
+    seen = [caught("rule", functions, (np.full(shape, x),)) for x in (0.3, -1.7)]
+    assert any(seen)
+
+
+@pytest.mark.parametrize("functions", EVERYWHERE)
+def test_where_there_are_no_numbers_none_is_wrong(functions):
+    assert caught("rule", functions, (np.zeros((2, 0, 3)),)) is None
+
+
+@pytest.mark.parametrize("slip", [1e-6, 1e-10])
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_slightest_slip_is_caught_in_any_vjp(name, slip):
+    f, vjp, domain, *shapes = PAIRS[name]
+
+    def slipped(g, *xs):
+        found = vjp(g, *xs)
+        several = found if isinstance(found, tuple) else (found,)
+        return tuple(np.asarray(share * (1 + slip)) for share in several)
+
+    for seed in range(3):
+        arrays = lattice(np.random.default_rng(seed), [(domain, shape) for shape in shapes])
+        with pytest.raises(GradientError, match="wrong gradient"):
+            check_vjp(f, slipped, *arrays, seed=seed)
 
 
 def test_there_are_enough_planted_mistakes_and_nearly_all_have_their_name():

@@ -164,8 +164,8 @@ def check_types(subject: Subject, found: Sequence[Any], arrays: Sequence[Array])
             continue
         if not isinstance(g, np.ndarray | np.generic | RowGrad) and not (
                 type(g) is float and not a.ndim):
-            raise GradientError(f"the gradient by operand {k} is of type {type(g).__name__}, not an "
-                                "array: return np.asarray(…) of it", mistake="wrong type",
+            raise GradientError(f"the gradient by operand {k} is of type {type(g).__name__}, not "
+                                "an array: return np.asarray(…) of it", mistake="wrong type",
                                 operand=k)
         shape, dtype = np.shape(g) if isinstance(g, float) else g.shape, np.dtype(
             getattr(g, "dtype", float))
