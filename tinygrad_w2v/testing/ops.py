@@ -78,7 +78,7 @@ TAKE = [
 SCATTER = [
     c((3,), ids=AT([2, 0, 2]), shape=4), c((3, 2), ids=AT([1, 1, -1]), shape=(4, 2)),
     c((2, 2, 3), ids=AT([[0, 3], [3, 3]]), shape=4), c((2, 3), ids=[1, 1, 0], shape=(2, 4), axis=1),
-    c((0, 3), ids=AT([], int), shape=(2, 3))]
+    c((0, 3), ids=AT([], int), shape=(2, 3)), c((2, 3, 2), ids=[1, 1], shape=(2, 3, 4), axis=2)]
 TRANSPOSED = [c((2, 3), (4, 3)), c((1, 3), (1, 3)), c((2, 3), (0, 3)), c((5, 2, 3), (5, 4, 3)),
               c((5, 2, 3), (4, 3)), c((2, 3), (5, 4, 3)), c((5, 1, 2, 3), (3, 4, 3))]
 EINSUM = [
@@ -91,7 +91,8 @@ EINSUM = [
     c((2, 3), (3, 4), (4, 2), subscripts="ij,jk,kl"), c((), (3,), subscripts=",i"),
     c((2, 1), (2, 3), subscripts="ij,ij->ij"), c((3, 3, 2), (3,), subscripts="iij,i->j"),
     c((3, 2), subscripts="ba"), c((2, 3), (2, 3), subscripts="ij,ij->i"),
-    c((0, 3), (3, 2), subscripts="ij,jk->ik")]
+    c((0, 3), (3, 2), subscripts="ij,jk->ik"), c((3,), (1,), subscripts="i,i"),
+    c((2, 2), subscripts="aa"), c((2, 2, 2), (2,), subscripts="aaa,b->ab")]
 TENSORDOT = [
     c((2, 3, 4), (3, 4, 5), axes=2), c((2, 3), (3, 4), axes=1), c((2,), (3,), axes=0),
     c((2, 3, 4), (4, 2, 5), axes=([0, 2], [1, 0])), c((3, 2), (3, 4), axes=(0, 0)),
