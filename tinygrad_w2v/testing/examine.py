@@ -57,6 +57,7 @@ from .subject import (
 
 Function = Callable[..., Any]
 
+LARGE = 1024.0       # a cotangent that somebody might clip; its inverse somebody might drop
 SAYS = {
     "tie rule": "where values are equal, the shares must add up to what moving them together does",
     "strong zero dropped": "a cotangent of 0 must give 0 even where the slope is infinite: "
@@ -207,12 +208,16 @@ class Case:
 
     def weigh(self, run: Run, alive: Array, rng: np.random.Generator, thorough: bool
               ) -> tuple[Array, str]:
-        """Choose the cotangents, one a row: the main one, one with zeros, if few all units."""
+        """Choose the cotangents, one a row: the main one, a large one with zeros, a small one.
+
+        And, if there are few, all units.
+        """
         m, n = run.out.size, sum(a.size for a in self.operands)
         rows = [self.u.reshape(1, -1).astype(float)]
         if m:
-            sparse = draw_cotangent(rng, (1, m)) * (rng.random((1, m)) < 0.6) * alive
-            rows.append(sparse)
+            some = ((np.arange(m) + rng.integers(3)) % 3 != 0) * alive  # a zero among three
+            rows.append(draw_cotangent(rng, (1, m)) * some * LARGE)
+            rows += [draw_cotangent(rng, (1, m)) * alive / LARGE] * thorough
         covered = "every element"
         if thorough and 0 < m * n <= UNITS and alive.all():
             rows.append(np.eye(m))
@@ -230,8 +235,11 @@ class Case:
             fine = _verdicts(g, r, error, limit, truth.oracle) == 0
             size = np.max(np.abs(r[0]), initial=0)
             if not fine.all():
-                floors = self.floors(weights, places, truth.oracle)[k]
-                verdicts = _verdicts(g, r, error, limit, truth.oracle, floors)
+                for rounds in ROUNDS, 16 * ROUNDS:  # what is seldom seen is sought longer
+                    floors = self.floors(weights, places, truth.oracle, rounds)[k]
+                    verdicts = _verdicts(g, r, error, limit, truth.oracle, floors)
+                    if _far(np.abs(g - r)[verdicts > 0], floors):
+                        break
                 if verdicts.any():
                     self.fail(k, g, r, error, verdicts, weights, places[k], truth, why)
                 size = max(size, float(floors[0, 0]) / limit)
@@ -244,7 +252,8 @@ class Case:
         names = [a.dtype.name for a in (*self.operands, self.u)]
         return max(RTOL[name] for name in names) if self.rtol is None else self.rtol
 
-    def floors(self, weights: Array, places: Sequence[Array], oracle: str) -> list[Array]:
+    def floors(self, weights: Array, places: Sequence[Array], oracle: str, rounds: int
+               ) -> list[Array]:
         """How far gradients may be off because numbers are rounded; one for each row of weights.
 
         Operands and cotangents are rounded anew, again and again. What is counted is how far the
@@ -254,7 +263,7 @@ class Case:
         """
         rng = np.random.default_rng(1)
         truths, scatter = list[list[Array]](), list[list[Array]]()
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             *moved, w = nudged(rng, [*self.operands, weights.astype(self.u.dtype)])
             wide, w = [a.astype(float) for a in moved], w.astype(float)
             try:
@@ -272,7 +281,8 @@ class Case:
         none = [np.zeros((len(weights), 1)) for _ in self.operands]
         if len(truths) < 2:
             return none
-        return [np.nan_to_num(4 * _span(s) + 2 * _span(t), nan=0, posinf=0)
+        sizes = np.max(np.abs(weights), axis=1, keepdims=True, initial=0)
+        return [np.nan_to_num(4 * _span(s, sizes) + 2 * _span(t, sizes), nan=0, posinf=0)
                 for s, t in zip(zip(*scatter, strict=True), zip(*truths, strict=True), strict=True)]
 
     def fail(self, k: int, g: Array, r: Array, error: Array, verdicts: Array, weights: Array,
@@ -456,14 +466,34 @@ class Case:
         for step in _steps(self.subject, self.operands):
             k = wrong_operand(step, step.operands)
             if k is not None:
-                return name_mistakes(step, step.operands, k), step.says(k), ""
+                names = name_mistakes(step, step.operands, k)
+                bent = Case(step, step.operands, None, None, 0)
+                return names or bent.name_bent(k), step.says(k), ""
         if self.level > 1 and (rule := self._wrong_at_second_order()):
             return [], rule, "this derivative is right, but its own derivative is not"
         names = name_mistakes(self.subject, self.operands, error.operand or 0)
+        names = names or self.name_bent(error.operand or 0)
         if isinstance(self.subject, Pair) or error.mistake:
             return names, "", ""
         return names, "", ("every rule that was used is right by itself: look between them, for "
                            "detach(), numpy(), no_grad(), or a constant made of an operand")
+
+    def name_bent(self, k: int) -> list[Mistake]:
+        """Say so if the gradient by operand k is not linear in the cotangent."""
+        try:
+            run = self.subject.run(self.operands)
+            w = draw_cotangent(np.random.default_rng(5), (1, run.out.size))
+            with np.errstate(all="ignore"):
+                pairs = [(pulled(self.subject, run, self.operands, w * c)[k], c)
+                         for c in (1, LARGE, 1 / LARGE)]
+        except Exception:  # no name is no harm
+            return []
+        once = pairs[0][0]
+        limit = 1e-4 * np.max(np.abs(once), initial=0)
+        if not np.isfinite(limit) or all(np.all(np.abs(g / c - once) <= limit) for g, c in pairs):
+            return []
+        return [Mistake("not linear in the cotangent", "g times a number does not give the "
+                        "gradient times that number: is g clipped, or dropped where it is small?")]
 
     def _wrong_at_second_order(self) -> str:
         """The first rule of the function itself whose derivative has a wrong derivative."""
@@ -524,11 +554,20 @@ def _verdicts(g: Array, r: Array, error: Array, rtol: float, oracle: str, floors
     return np.where(error <= 1e-6 * size, np.where(right, 0, 2), 1)
 
 
-def _span(moves: Any) -> Array:
-    """How far numbers range over repetitions: the largest of each row, of shape (c, 1)."""
-    wide = np.ptp(np.asarray(moves), axis=0)
-    rows = np.max(wide, axis=1, keepdims=True, initial=0)
-    return np.asarray(np.where(rows == 0, np.max(rows, initial=0), rows))
+def _far(off: Array, floors: Array) -> bool:
+    """Tell whether any of the distances is beyond all rounding; or there are none."""
+    return bool(not off.size or not np.all(off <= 100 * np.max(floors, initial=0)))
+
+
+def _span(moves: Any, sizes: Array) -> Array:
+    """How far numbers range over repetitions: the largest of each row, of shape (c, 1).
+
+    A row in which nothing moved, where rounding was seen in others, is given as much for its size.
+    """
+    rows = np.max(np.ptp(np.asarray(moves), axis=0), axis=1, keepdims=True, initial=0)
+    some = sizes > 0
+    most = np.max(rows[some] / sizes[some], initial=0)
+    return np.asarray(np.where(rows == 0, most * sizes, rows))
 
 
 def _some(rng: np.random.Generator, size: int) -> Array:
