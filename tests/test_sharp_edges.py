@@ -1,12 +1,15 @@
 """Where an engine like this one goes wrong without a word: each claim was once broken, here or
 elsewhere."""
 
+import math
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import tinygrad_w2v as tg
+from tinygrad_w2v.word2vec import objective
 
 T = tg.Tensor
 
@@ -294,3 +297,179 @@ def test_nothing_to_join_is_refused():
     for join in (tg.concatenate, tg.stack):
         with pytest.raises(ValueError, match="at least one"):
             join([])
+
+
+# ── rules compute in the type of the result ───────────────────────────────────────────────────────
+
+NARROW = [np.bool_, np.int8, np.uint8, np.int16, np.float16, np.float32]
+PAIRED = {
+    "power": tg.power, "power of a constant": lambda x, c: tg.power(c, x),
+    "logaddexp": tg.logaddexp, "logaddexp, swapped": lambda x, c: tg.logaddexp(c, x),
+    "multiply": tg.multiply, "divide": tg.divide, "divide a constant": lambda x, c: tg.divide(c, x),
+    "subtract": tg.subtract, "maximum": tg.maximum, "minimum": tg.minimum,
+    "clip": lambda x, c: tg.clip(x, c, 9),
+    "where": lambda x, c: tg.where([True, False, True], x * x, c),
+    "matmul": lambda x, c: tg.matmul(x, np.stack([c, c[::-1], c], 1)),
+    "dot": lambda x, c: tg.dot(np.stack([c, c[::-1], c]), x),
+    "tensordot": lambda x, c: tg.tensordot(x, c, 1),
+    "matmul_t": lambda x, c: tg.matmul_t(np.reshape(x, (1, 3)), np.reshape(c, (1, 3))),
+    "einsum": lambda x, c: tg.einsum("i,i,i->", x, c, x)}
+
+
+@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize("narrow", NARROW, ids=lambda t: t.__name__)
+def test_a_constant_of_a_narrow_type_gives_the_slopes_of_the_same_numbers_as_float64(name, narrow):
+    f, x = PAIRED[name], np.array([1.5, 2.75, 0.625])
+    c = np.array([2.703125, 3.3, 1.01]).astype(narrow)
+    for derivative in (tg.jacobian(lambda x, c: f(x, c) * x), tg.hessian(
+            lambda x, c: (f(x, c) * x).sum())):
+        np.testing.assert_allclose(derivative(x, c).data, derivative(x, c.astype(float)).data,
+                                   rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize("narrow", [0, 1])
+def test_a_float32_operand_beside_a_float64_one_gives_the_slopes_of_float64(name, narrow):
+    f = PAIRED[name]
+    xs = [np.array([1.5, 2.75, 0.625]), np.array([2.703125, 3.3, 1.01])]
+    xs[narrow] = xs[narrow].astype(np.float32)
+    wide = [x.astype(float) for x in xs]
+
+    def sloped(x, y):
+        return (f(x, y) * x).sum()
+
+    def twice(x, y):
+        return sum(((g * g).sum() for g in tg.grad(sloped, argnums=(0, 1))(x, y)), 0.0)
+
+    for function in (sloped, twice):
+        found = tg.grad(function, argnums=(0, 1))(*xs)
+        expected = tg.grad(function, argnums=(0, 1))(*wide)
+        assert [g.dtype for g in found] == [x.dtype for x in xs]
+        for g, r in zip(found, expected, strict=True):  # of `twice`, the inner gradient is rounded
+            eps = 1e-14 if function is sloped and g.dtype == float else 2.0**-23
+            np.testing.assert_allclose(g.data, r.data, rtol=0, atol=eps * np.abs(r.data).max())
+
+
+def test_masks_and_ids_are_kept_as_they_are():
+    picked = tg.rule(lambda x, ids: x[ids],
+                     x=lambda g, ids, x_shape: tg.scatter(g, ids, x_shape), ids=None)
+    ids, mask = np.array([2, 0, 2], np.uint8), np.array([True, False, True])
+    x = leaf([1.0, 2.0, 3.0])
+    assert picked(x, ids)._node.saved[1].dtype == np.uint8
+    assert (x * mask)._node.saved[1].dtype == bool
+    assert tg.grad(lambda x: picked(x, ids).sum())(x.data).tolist() == [1, 0, 2]
+
+
+# ── zeros of either sign, infinities, and nothing at all ──────────────────────────────────────────
+
+
+@pytest.mark.parametrize("x", [5e-324, -5e-324, 1e-310, 0.0, -0.0, 1e-300, np.inf, np.nan])
+@pytest.mark.parametrize("y", [0, 0.0, np.zeros(1), T([0.0])], ids=repr)
+def test_x_to_the_0_has_slope_0_wherever_x_is(x, y):
+    slope = tg.grad(lambda x: tg.power(x, y).sum())
+    assert slope([x]).tolist() == tg.grad(lambda x: slope(x).sum())([x]).tolist() == [0]
+
+
+def test_the_slope_of_x_to_the_y_still_depends_on_y_where_y_is_0():
+    by_x = tg.grad(lambda x, y: tg.power(x, y))
+    by_y = tg.grad(lambda x, y: tg.power(x, y), argnums=1)
+    for x in (3.0, 0.25, 1e-300):
+        assert tg.grad(by_x, argnums=1)(x, 0.0).item() == pytest.approx(1 / x, rel=1e-15)
+        assert tg.grad(by_y, argnums=0)(x, 0.0).item() == pytest.approx(1 / x, rel=1e-15)
+
+
+@pytest.mark.parametrize("f", [tg.sqrt, tg.log, tg.log2, tg.log10], ids=lambda f: f.__name__)
+def test_the_slope_at_minus_0_is_that_at_0(f):
+    with np.errstate(divide="ignore"):
+        assert tg.grad(lambda x: f(x).sum())([-0.0, 0.0]).tolist() == [np.inf, np.inf]
+        second = tg.grad(lambda x: tg.grad(lambda x: f(x).sum())(x).sum())([-0.0, 0.0])
+    assert second.tolist() == [-np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("tie", [-np.inf, np.inf])
+def test_logaddexp_of_equal_infinities_has_slope_half_to_each(tie):
+    x, y = tg.grad(tg.logaddexp, argnums=(0, 1))(tie, tie)
+    assert (x.item(), y.item()) == (0.5, 0.5)
+    by_x = tg.grad(tg.logaddexp)
+    assert tg.grad(by_x)(tie, tie).item() == 0
+
+
+@pytest.mark.parametrize(("x", "y"), [(1.0, 1.0), (0.0, -0.0), (2.0, -1.0), (-np.inf, 3.0)])
+def test_second_derivatives_of_logaddexp_are_those_of_a_sigmoid(x, y):
+    hessian = np.stack([[d.item() for d in tg.grad(tg.grad(tg.logaddexp, i), (0, 1))(x, y)]
+                        for i in (0, 1)])
+    slope = np.exp(x - y) / (1 + np.exp(x - y)) ** 2
+    np.testing.assert_allclose(hessian, [[slope, -slope], [-slope, slope]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("f", [tg.softmax, tg.log_softmax], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(("shape", "axis"), [((3, 0), -1), ((0, 3), 0), ((0, 0), 1), ((0, 3), 1)])
+def test_a_softmax_of_no_elements_has_no_elements(f, shape, axis):
+    for x in (np.zeros(shape), np.zeros(shape, np.float32), np.zeros(shape, int)):
+        assert f(x, axis=axis).shape == shape
+    for order in (tg.grad(lambda x: f(x, axis=axis).sum()), tg.grad(
+            lambda x: tg.grad(lambda x: f(x, axis=axis).sum())(x).sum())):
+        assert order(np.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3), 0), ((0, 3), None), ((0, 3), (0, 1))])
+def test_logsumexp_of_nothing_is_the_log_of_0(shape, axis, keepdims):
+    def f(x):
+        return tg.logsumexp(x, axis=axis, keepdims=keepdims)
+
+    with np.errstate(divide="ignore"):
+        expected = np.log(np.sum(np.exp(np.zeros(shape)), axis, keepdims=keepdims))
+    for x in (np.zeros(shape), np.zeros(shape, int), T(np.zeros(shape))):
+        np.testing.assert_array_equal(f(x) if not isinstance(x, T) else f(x).data, expected)
+    assert tg.grad(lambda x: f(x).sum())(np.zeros(shape)).shape == shape
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3), 0), ((3, 0), 1), ((0, 3), None), ((0, 3), 1)])
+@pytest.mark.parametrize("ddof", [0, 1])
+def test_spread_of_nothing_is_nan_as_numpys(name, shape, axis, ddof):
+    f, numpys = (lambda x: getattr(tg, name)(x, axis=axis, ddof=ddof)), getattr(np, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        expected = numpys(np.zeros(shape), axis=axis, ddof=ddof)
+        np.testing.assert_array_equal(f(np.zeros(shape)), expected)
+        assert tg.grad(lambda x: f(x).sum())(np.zeros(shape)).shape == shape
+        assert tg.grad(lambda x: tg.grad(lambda x: f(x).sum())(x).sum())(
+            np.zeros(shape)).shape == shape
+    if np.size(expected):
+        with pytest.warns(RuntimeWarning):
+            f(np.zeros(shape))
+
+
+@pytest.mark.parametrize("ddof", [1, 2, 3, 3.5, 5])
+def test_var_with_no_degrees_of_freedom_left_is_numpys(ddof):
+    for x in ([1.0, 2.0, 4.0], [3.0]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            np.testing.assert_allclose(tg.var(np.array(x), ddof=ddof), np.var(x, ddof=ddof))
+
+
+@pytest.mark.parametrize("narrow", [bool, np.int8, np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize(("ours", "numpys"), [
+    (tg.var, np.var), (tg.std, np.std), (tg.norm, np.linalg.norm)], ids=["var", "std", "norm"])
+def test_lengths_and_spreads_of_small_integers_do_not_wrap(ours, numpys, narrow):
+    for x in ([0, 1, 1], [0, 1, 100], [-128, 127, 16]):
+        x = np.array(x).astype(narrow)
+        expected = numpys(x.astype(float))
+        np.testing.assert_allclose(ours(x), expected, rtol=1e-6 if narrow is np.float32 else 1e-15)
+
+
+def test_var_of_float32_stays_float32():
+    x = T(np.ones(3, np.float32))
+    assert tg.var(x, ddof=1).dtype == tg.std(x, ddof=0.5).dtype == np.float32
+
+
+def test_a_loss_of_nothing_is_plus_0():
+    v, U = np.ones((1, 2)), np.ones((1, 2))
+    for counts in (np.zeros((1, 1)), np.ones((1, 1)), np.zeros((1, 0))):
+        loss = objective.exact_loss(T(v), U[: counts.shape[1]], None, counts)
+        assert math.copysign(1, loss.item()) == 1
+    V, none = T(np.ones((2, 3))), np.zeros(0, int)
+    loss = objective.negative_loss(V, V, none, none, np.zeros((0, 5), int))
+    assert math.copysign(1, loss.item()) == 1

@@ -60,10 +60,11 @@ class Node:
     """One operation that was carried out: an arrow from a result to what it was made of.
 
     `parents[i]` is the Node of operand i, or None if that operand is a constant; `saved[j]` is the
-    value of operand j (the last one: of the result) if a derivative wants it, else None. `serial`
-    counts nodes up, so a node is always younger than its parents: sorting by age is a topological
-    sort. `owner` is the Leaf in whose memory the result lies, if any (w.T shares w's), `versions`
-    say which version of such memory each saved array shows.
+    value of operand j (the last one: of the result) if a derivative wants it, else None; numbers of
+    another type stand there in the type of the result. `serial` counts nodes up, so a node is
+    always younger than its parents: sorting by age is a topological sort. `owner` is the Leaf in
+    whose memory the result lies, if any (w.T shares w's), `versions` say which version of such
+    memory each saved array shows.
     """
 
     __slots__ = ("dtype", "meta", "owner", "parents", "rule", "saved", "serial", "shape",
@@ -142,6 +143,9 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
     saved: list[Any] = [None] * (len(arrays) + 1)
     for j in rule.wanted(parents):
         saved[j] = out if j == len(arrays) else arrays[j]
+        # Rules compute in the type of the result. What has no derivative (ids) and masks stay.
+        if getattr(saved[j], "dtype", bool) not in (bool, out.dtype) and rule.derivative(j):
+            saved[j] = saved[j].astype(np.promote_types(saved[j].dtype, out.dtype))
     versions = []
     for j, leaf in enumerate([*[n and n.owner for n in sources], owner]):
         if leaf and saved[j] is not None:

@@ -158,20 +158,20 @@ negative = rule(np.negative, x=lambda g: -g)
 positive = rule(np.positive, x=lambda g: g)
 reciprocal = rule(np.reciprocal, x=lambda g, out: -g * out * out)
 square = rule(np.square, x=lambda g, x: 2 * g * x)
-sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out))
+sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out + 0))                   # −0 + 0 = +0: slope ∞
 abs = rule(np.absolute, x=lambda g, x: np.where(x > 0, g, np.where(x < 0, -g, 0)))
-power = rule(np.power,  # x**0 is constant, at 0 too; so is 0**y
-             x=lambda g, x, y: g * np.where((x == 0) & (y == 0), 0, y * x ** (y - 1.0)),
+power = rule(np.power,  # x**0 is constant, also where 1/x is no number; so is 0**y
+             x=lambda g, x, y: g * np.where((y == 0) & ~np.isfinite(1 / x), 0, y * x ** (y - 1.0)),
              y=lambda g, x, y, out: g * np.where((x == 0) & (y >= 0), 0, out * np.log(x)))
 
 exp = rule(np.exp, x=lambda g, out: g * out)
 expm1 = rule(np.expm1, x=lambda g, x: g * np.exp(x))
-log = rule(np.log, x=lambda g, x: g / x)                                   # E4: ∂ log f = f'/f
+log = rule(np.log, x=lambda g, x: g / (x + 0))                             # E4: ∂ log f = f'/f
 log1p = rule(np.log1p, x=lambda g, x: g / (1 + x))
-log2 = rule(np.log2, x=lambda g, x: g / (x * math.log(2)))
-log10 = rule(np.log10, x=lambda g, x: g / (x * math.log(10)))
-logaddexp = rule(np.logaddexp,
-                 x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x))
+log2 = rule(np.log2, x=lambda g, x: g / (x * math.log(2) + 0))
+log10 = rule(np.log10, x=lambda g, x: g / (x * math.log(10) + 0))
+logaddexp = rule(np.logaddexp, x=lambda g, x, y: g * sigmoid(lead(x, y)),
+                 y=lambda g, x, y: g * sigmoid(lead(y, x)))
 
 sin = rule(np.sin, x=lambda g, x: g * np.cos(x))
 cos = rule(np.cos, x=lambda g, x: -g * np.sin(x))
@@ -188,8 +188,7 @@ maximum = rule(np.maximum,  # at a tie, half to each
 minimum = rule(np.minimum,
                x=lambda g, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
                y=lambda g, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)))
-where = rule(np.where, condition=None,
-             x=lambda g, condition: np.where(condition, g, 0),
+where = rule(np.where, condition=None, x=lambda g, condition: np.where(condition, g, 0),
              y=lambda g, condition: np.where(condition, 0, g))
 
 
@@ -199,6 +198,11 @@ clip = rule(np.clip, elementwise=True,  # at a bound: 1
             high=lambda g, x, low, high: np.where((x > high) | (low > high), g, 0))
 
 # ── activations: `stable` has their values in forms that neither overflow nor lose digits ─────────
+
+
+def lead(x: Any, y: Any) -> Any:
+    """Say how far x is above y: ``x − y``, but 0 for equal infinities, as for any tie."""
+    return np.where((x == y) & np.isinf(x), 0, x - y)
 
 
 def _relu(x: Any) -> Any:
@@ -273,7 +277,7 @@ def _extreme(g: Any, x: Any, out: Any, axis: Any = None, keepdims: bool = False)
 def _var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
     """Mean squared distance from the mean over `axis`, the sum divided by n − ddof."""
     squares = np.square(centred(x, axis))
-    return np.sum(squares, axis=axis, keepdims=keepdims) / (count(x.shape, axis) - ddof)
+    return np.sum(squares, axis=axis, keepdims=keepdims) / freedom(x.shape, axis, ddof)
 
 
 def _std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
@@ -282,13 +286,19 @@ def _std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -
 
 
 def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+    """Length over `axis`, reckoned in floats: the squares of small integers would wrap."""
+    return np.sqrt(np.sum(np.square(x, dtype=np.result_type(x, 1.0)), axis=axis, keepdims=keepdims))
 
 
 def centred(x: Any, axis: Any) -> Any:
     """Subtract the mean over `axis`. Of equal values it leaves exactly 0: their mean is rounded."""
-    x = x - np.max(x, axis=axis, keepdims=True)
-    return x - np.mean(x, axis=axis, keepdims=True)
+    x = x - 1.0 * np.max(x, axis=axis, keepdims=True) if x.size else x  # 1.0: integers would wrap
+    return x - np.mean(x, axis=axis, keepdims=True) if x.size else x
+
+
+def freedom(shape: tuple[int, ...], axis: Any, ddof: float) -> float:
+    """Give n − ddof, at least 0, where n elements are taken together: what `var` divides by."""
+    return float(np.maximum(count(shape, axis) - ddof, 0))
 
 
 def unless_0(x: Any) -> Any:
@@ -303,9 +313,9 @@ mean = rule(np.mean, x=lambda g, x_shape, axis=None, keepdims=False:
 max = rule(np.max, x=_extreme)
 min = rule(np.min, x=_extreme)
 var = rule(_var, x=lambda g, x, axis=None, ddof=0, keepdims=False:
-           spread(g * 2 / (count(x.shape, axis) - ddof), x, axis, keepdims) * centred(x, axis))
+           spread(g * 2 / freedom(x.shape, axis, ddof), x, axis, keepdims) * centred(x, axis))
 std = rule(_std, x=lambda g, x, out, axis=None, ddof=0, keepdims=False:
-           spread(g / unless_0(out) / (count(x.shape, axis) - ddof), x, axis, keepdims)
+           spread(g / unless_0(out) / freedom(x.shape, axis, ddof), x, axis, keepdims)
            * centred(x, axis))
 norm = rule(_norm, x=lambda g, x, out, axis=None, keepdims=False:
             spread(g / unless_0(out), x, axis, keepdims) * x)

@@ -62,8 +62,11 @@ def log_sigmoid(x: Any) -> Any:
 
 
 def below_peak(x: Any, axis: Any) -> Any:
-    """Give x minus its maximum over `axis`, and the maximum. ∞ − ∞ counts as 0, as for a tie."""
-    peak = 1.0 * np.max(x, axis=axis, keepdims=True)  # floats, also of integers
+    """Give x minus its maximum over `axis`, and the maximum: floats, also of integers.
+
+    ∞ − ∞ counts as 0, as for a tie. Of nothing the maximum is −∞.
+    """
+    peak = np.maximum.reduce(x, axis, np.result_type(x, 1.0), keepdims=True, initial=-np.inf)
     if np.all(np.isfinite(peak)):
         return np.asarray(x - peak), peak
     with np.errstate(invalid="ignore"):
@@ -75,7 +78,7 @@ def others(below: Any, axis: Any) -> Any:
     e = np.asarray(np.exp(below))
     ones = e == 1
     e[ones] = 0
-    ties = np.count_nonzero(ones, axis=axis, keepdims=True) - 1
+    ties = np.count_nonzero(ones, axis=axis, keepdims=True) - (e.size > 0)
     return np.add(np.sum(e, axis=axis, keepdims=True), ties, dtype=e.dtype)
 
 

@@ -108,7 +108,7 @@ def exact_loss(v: Any, U: Any, bias: Any, counts: Any) -> Any:
     >>> float(exact_loss(np.zeros((1, 3)), np.ones((2, 3)), None, np.array([[1.0, 3.0]])))
     2.772588722239781
     """
-    return -(counts * log_probabilities(v, U, bias)).sum()
+    return 0 - (counts * log_probabilities(v, U, bias)).sum()  # of nothing: 0, where −0 is not
 
 
 def negative_loss(V: Tensor, U: Tensor, centre: Array, outside: Array, noise: Array) -> Tensor:
@@ -120,5 +120,5 @@ def negative_loss(V: Tensor, U: Tensor, centre: Array, outside: Array, noise: Ar
     v = take(V, centre[:, None])
     drawn = (v * take(U, noise)).sum(axis=2)
     together = (v * take(U, outside[:, None])).sum(axis=2)
-    loss: Tensor = -log_sigmoid(together).sum() - log_sigmoid(-drawn).sum()
+    loss: Tensor = 0 - log_sigmoid(together).sum() - log_sigmoid(-drawn).sum()
     return loss
