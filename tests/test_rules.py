@@ -125,3 +125,17 @@ def test_a_walk_in_single_precision_never_leaves_it(f):
     seed = tg.Tensor(np.ones(out.shape), requires_grad=True, dtype=np.float32)
     share = walk(out._node, seed)[x._node]
     assert {node.dtype for node in lineage(share._node)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(("op", "first"), [(tg.softmax, [1, 0, 0]),
+                                           (tg.log_softmax, [0, -INF, -INF])])
+def test_a_row_with_an_infinite_number_changes_no_other_row(op, first):
+    rows = np.array([[INF, 1.0, -INF], [1.0, 2.0, 0.5], [-INF, 1.0, 0.25]])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(op(rows)[1:], [op(row) for row in rows[1:]])
+        np.testing.assert_array_equal(op(rows)[0], first)
+
+
+def test_logsumexp_of_all_numbers_is_a_number():
+    assert type(tg.logsumexp(np.ones(2))) is np.float64
+    assert tg.logsumexp(np.ones(2), keepdims=True).shape == (1,)

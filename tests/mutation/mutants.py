@@ -40,7 +40,7 @@ NEIGHBOURS = {
     "any": ["all"], "all": ["any"], "is_finite": ["np.any"], "reduceat": ["at"],
     "zeros_like": ["ones_like"], "zeros": ["ones"], "ones": ["zeros"], "eye": ["ones"]}
 
-SYMMETRIC = {"swapaxes", "maximum", "minimum", "broadcast_shapes", "may_share_memory"}
+SYMMETRIC = {"add", "swapaxes", "maximum", "minimum", "broadcast_shapes", "may_share_memory"}
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,8 @@ def cotangent(site: Site) -> Iterator[Change]:
     """The cotangent ignored, squared, or without its sign; at all its places and at each."""
     if site.node is not site.derivative:
         return
-    facts = {n.value for n in ast.walk(site.node) if isinstance(n, ast.Attribute)}  # g.dtype
+    facts = {n.value if isinstance(n, ast.Attribute) else n.args[0] for n in ast.walk(site.node)
+             if isinstance(n, ast.Attribute) or called(n) == "isinstance"}  # g.dtype, its class
     uses = [n for n in ast.walk(site.node) if isinstance(n, ast.Name) and n.id == "g"
             and isinstance(n.ctx, ast.Load) and n not in facts]
     for new in ("np.ones_like(g)", "(g * g)", "np.abs(g)"):
