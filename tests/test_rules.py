@@ -10,6 +10,7 @@ from tinygrad_w2v import rules
 from tinygrad_w2v.graph import lineage, walk
 
 PRIMITIVES = {name: op for name, op in vars(rules).items() if hasattr(op, "rule")}
+ELEMENTWISE = {name for name, op in PRIMITIVES.items() if op.rule.elementwise}
 NAN, INF = np.nan, np.inf
 
 
@@ -139,3 +140,12 @@ def test_a_row_with_an_infinite_number_changes_no_other_row(op, first):
 def test_logsumexp_of_all_numbers_is_a_number():
     assert type(tg.logsumexp(np.ones(2))) is np.float64
     assert tg.logsumexp(np.ones(2), keepdims=True).shape == (1,)
+
+
+@only(lambda rule: len(rule.operands) > 1 and not rule.variadic)
+def test_shapes_that_do_not_fit_are_named_with_advice_where_sides_broadcast(name):
+    op = PRIMITIVES[name]
+    operands = [tg.Tensor(np.ones((2, side))) for side in (3, 4, 5)[: len(op.rule.operands)]]
+    with pytest.raises(ValueError, match=r"of shape \(2, 3\) and \(2, 4\)") as caught:
+        op(*operands)
+    assert ("Sides must be equal or 1" in str(caught.value)) == (name in ELEMENTWISE)
