@@ -556,7 +556,7 @@ def _verdicts(g: Array, r: Array, error: Array, rtol: float, oracle: str, floors
 
 def _far(off: Array, floors: Array) -> bool:
     """Tell whether any of the distances is beyond all rounding; or there are none."""
-    return bool(not off.size or not np.all(off <= 100 * np.max(floors, initial=0)))
+    return bool(not off.size or not np.all(off <= 100 * np.max(floors, initial=1e-12)))
 
 
 def _span(moves: Any, sizes: Array) -> Array:
