@@ -76,9 +76,9 @@ def test_slopes_of_a_power_at_and_below_0(x, y, by_x, by_y):
     np.testing.assert_array_equal(slopes, [by_x, by_y])
 
 
-@pytest.mark.parametrize("x", [2.0, -2.0])
+@pytest.mark.parametrize("x", [2.0, -2.0, 6e-309, 1 / 1.797692e308])
 def test_the_slope_of_a_power_grows_with_its_exponent_from_0_on(x):
-    """∂/∂y (y xʸ⁻¹) = 1 / x at y = 0, where the slope itself is 0."""
+    """∂/∂y (y xʸ⁻¹) = 1 / x at y = 0, where the slope itself is 0, as long as 1 / x is finite."""
     assert tg.grad(lambda y: tg.grad(lambda x: tg.power(x, y))(x))(0.0).item() == 1 / x
 
 
@@ -149,3 +149,80 @@ def test_shapes_that_do_not_fit_are_named_with_advice_where_sides_broadcast(name
     with pytest.raises(ValueError, match=r"of shape \(2, 3\) and \(2, 4\)") as caught:
         op(*operands)
     assert ("Sides must be equal or 1" in str(caught.value)) == (name in ELEMENTWISE)
+
+
+@pytest.mark.parametrize(("x", "y", "by_x"), [
+    (INF, 1.0, 1), (1.0, INF, 0), (-INF, 1.0, 0), (1.0, -INF, 1), (-INF, INF, 0), (INF, -INF, 1),
+    (INF, INF, 0.5), (-INF, -INF, 0.5)])
+def test_slopes_of_logaddexp_beside_infinities_are_the_limits(x, y, by_x):
+    with np.errstate(all="ignore"):
+        assert [g.item() for g in tg.grad(tg.logaddexp, (0, 1))(x, y)] == [by_x, 1 - by_x]
+
+
+# ── how a rule is declared and called ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("fn", "derivatives"), [
+    (lambda a, b: a - b, {"b": lambda g: -g, "a": lambda g: g}),
+    (lambda b, a: b - a, {"a": lambda g: -g, "b": lambda g: g})])
+def test_operands_in_another_order_than_the_functions_are_refused(fn, derivatives):
+    with pytest.raises(TypeError, match="in this order"):
+        tg.rule(fn, **derivatives)
+
+
+@pytest.mark.parametrize("derivative", [lambda g, axis, x: g, lambda g, zeta, x: g])
+def test_keywords_before_arrays_are_refused_whatever_their_names(derivative):
+    with pytest.raises(TypeError, match="takes arrays first, then keywords"):
+        tg.rule(lambda x, axis=0, zeta=0: x, x=derivative)
+
+
+def test_a_callable_object_is_named_after_its_class():
+    class Twice:
+        __module__ = None
+
+        def __call__(self, x):
+            return 2 * x
+
+    twice = tg.rule(Twice(), x=lambda g: 2 * g)
+    assert (twice.rule.name, tg.grad(twice)(1.0).item()) == ("Twice", 2)
+
+
+def test_only_numpys_functions_and_ufuncs_are_dispatched_to_a_rule():
+    mine, loop = lambda x: 2 * x, np.frompyfunc(lambda x: 2 * x, 1, 1)
+    for fn in mine, loop:
+        tg.rule(fn, x=lambda g: 2 * g)
+    assert (mine in rules.NUMPY, loop in rules.NUMPY) == (False, True)
+    del rules.NUMPY[loop]
+    assert all(str(fn.__module__).startswith("numpy") for fn in rules.NUMPY)
+
+
+def test_what_a_rule_knows_of_itself_is_no_keyword_of_the_operation():
+    with pytest.raises(TypeError, match=r"not i|unexpected keyword"):
+        rules.einsum(tg.Tensor([1.0]), subscripts="i->i", i=0)
+
+
+def test_operands_that_are_missing_are_counted():
+    with pytest.raises(TypeError, match=r"add\(\) of a Tensor takes 2 operand\(s\)"):
+        tg.add(tg.Tensor(1.0))
+
+
+def test_none_for_a_keyword_without_a_rule_counts_as_not_given():
+    x = tg.Tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert np.sum(x, 0, None, None).tolist() == [4, 6]
+    assert tg.softmax(x, None).numpy().sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("flag", "shapes", "says"), [
+    (True, [2], "refuse() of shape (2,): no"),
+    (False, [2, 3], "refuse() of shape (2,) and (3,): no"),
+    (True, [2, 3], "refuse() of shape (2,) and (3,): no. Sides must be equal or 1, from the right: "
+     "reshape() or expand_dims() one")])
+def test_an_error_names_the_operation_and_the_shapes_and_no_more(flag, shapes, says):
+    def refuse(*xs):
+        raise ValueError("no")
+
+    names = ["x", "y"][: len(shapes)]
+    op = tg.rule(refuse, flag, **{name: lambda g: g for name in names})
+    with pytest.raises(ValueError, match="refuse") as caught:
+        op(*[tg.Tensor(np.ones(side)) for side in shapes])
+    assert str(caught.value) == says

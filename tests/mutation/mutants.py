@@ -40,6 +40,7 @@ NEIGHBOURS = {
     "any": ["all"], "all": ["any"], "is_finite": ["np.any"], "reduceat": ["at"],
     "zeros_like": ["ones_like"], "zeros": ["ones"], "ones": ["zeros"], "eye": ["ones"]}
 
+UNSEEN = {"strict", "doc"}  # zip's assertion, words for people
 SYMMETRIC = {"add", "swapaxes", "maximum", "minimum", "broadcast_shapes", "may_share_memory"}
 
 
@@ -214,8 +215,8 @@ def argument(site: Site) -> Iterator[Change]:
         return
     every = [*node.args, *node.keywords]
     for k in range(len(every)):
-        if getattr(every[k], "arg", "") == "strict":
-            continue  # zip's: an assertion
+        if getattr(every[k], "arg", "") in UNSEEN:
+            continue
         rest = ", ".join(site.of(a) for j, a in enumerate(every) if j != k)
         if len(every) > 1 or isinstance(every[k], ast.keyword):
             yield site.put(node, f"{site.of(node.func)}({rest})")
@@ -307,7 +308,9 @@ def call_dropped(site: Site) -> Iterator[Change]:
 
 def order(site: Site) -> Iterator[Change]:
     """Ids, axes or operands in another order."""
-    node = site.node
+    node, parent = site.node, site.parent
+    if isinstance(parent, ast.Compare) or called(parent) in ("len", "ndim", "set", "sorted"):
+        return  # where no order counts
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in (
             "ids", "key", "axes", "others", "operands", "order", "first"):
         yield site.put(node, f"{node.id}[::-1]")
@@ -453,7 +456,7 @@ def sites(source: bytes, node: Any, parent: Any, statement: ast.stmt, starts: Se
     """Give all nodes below `node` where a mistake may be made."""
     if isinstance(node, ast.Raise | ast.JoinedStr) or is_docstring(node, parent):
         return
-    if isinstance(node, ast.keyword) and node.arg == "strict":  # zip's: an assertion
+    if isinstance(node, ast.keyword) and node.arg in UNSEEN:
         return
     if isinstance(node, ast.Lambda | ast.FunctionDef):
         first = node.args.args[0].arg if node.args.args else ""

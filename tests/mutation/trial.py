@@ -42,7 +42,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "tinygrad_w2v"
 ENGINE = ("graph", "stable", "rules", "sparse", "derived", "tensor", "functional")
 TESTS = ("conventions", "sharp_edges", "rules", "errors", "tensor", "numpy_protocol", "sparse",
-         "functional", "graph", "user_rule", "ops", "accuracy", "nn", "skipgram_equations")
+         "functional", "graph", "engine", "user_rule", "ops", "accuracy", "nn",
+         "skipgram_equations")
 NOT_THESE = ("test_promise[", "a_million_operations")  # the rows; and what takes longer than all
 WHILE_LOADING = ("rule", "Rule.__init__", "Derivative.__init__")  # run when the package is loaded
 BUDGET = 12  # seconds of rows, and of tests, for one mutant
