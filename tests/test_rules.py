@@ -159,6 +159,22 @@ def test_slopes_of_logaddexp_beside_infinities_are_the_limits(x, y, by_x):
         assert [g.item() for g in tg.grad(tg.logaddexp, (0, 1))(x, y)] == [by_x, 1 - by_x]
 
 
+def test_lines_of_equal_values_have_slope_0_each_by_itself():
+    rows = np.repeat([[0.1], [3.3], [1e8], [-0.7]], 7, axis=1)
+    for op in tg.std, tg.var:
+        assert not tg.grad(lambda x, op=op: op(x, axis=1).sum())(rows).data.any()
+        assert not op(rows, axis=1).any()
+
+
+def test_the_variance_of_nothing_is_no_number_and_needs_no_warning():
+    x = tg.Tensor(np.zeros((2, 0)), requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        out = tg.var(x, axis=1)
+    out.sum().backward()
+    assert np.isnan(out.data).all()
+    assert x.grad.shape == (2, 0)
+
+
 # ── how a rule is declared and called ─────────────────────────────────────────────────────────────
 
 

@@ -41,7 +41,8 @@ NEIGHBOURS = {
     "zeros_like": ["ones_like"], "zeros": ["ones"], "ones": ["zeros"], "eye": ["ones"]}
 
 UNSEEN = {"strict", "doc"}  # zip's assertion, words for people
-SYMMETRIC = {"add", "swapaxes", "maximum", "minimum", "broadcast_shapes", "may_share_memory"}
+SYMMETRIC = {"add", "maximum", "minimum", "swapaxes", "result_type", "promote_types",
+             "broadcast_shapes", "may_share_memory"}
 
 
 @dataclass(frozen=True)

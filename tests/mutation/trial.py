@@ -83,13 +83,16 @@ class Coverage:
     failed: list[str] = field(default_factory=list)
 
     def through(self, found: Found, mutant: Mutant) -> dict[str, float]:
-        """What runs through the code that a mutant changes, quick things first; else everything."""
+        """What runs through the code that a mutant changes, quick things first.
+
+        And what reads the engine without running it. Everything, if nothing is known to run there.
+        """
         owner = f"{mutant.module}.{mutant.owner}"
         also = "rules.Rule.explain" if mutant.kind == "elementwise" else owner  # reads the promise
         known = mutant.owner not in WHILE_LOADING and any(
             owner in owners for _, owners in (*self.rows.values(), *self.tests.values()))
         chosen = {name: seconds for name, (seconds, owners) in found.items()
-                  if owner in owners or also in owners or not known}
+                  if owner in owners or also in owners or not owners or not known}
         spent, few = 0.0, dict[str, float]()
         for name, seconds in sorted(chosen.items(), key=lambda item: (
                 item[0].split()[0] != mutant.owner, item[1])):
