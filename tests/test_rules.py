@@ -192,6 +192,11 @@ def test_keywords_before_arrays_are_refused_whatever_their_names(derivative):
         tg.rule(lambda x, axis=0, zeta=0: x, x=derivative)
 
 
+def test_rules_are_named_as_their_functions_are_called():
+    assert {name for name, op in PRIMITIVES.items() if op.rule.name != name} == {"abs"}
+    assert tg.abs.rule.name == "absolute"
+
+
 def test_a_callable_object_is_named_after_its_class():
     class Twice:
         __module__ = None

@@ -159,9 +159,9 @@ class Session:
             self.failed.append(report.nodeid)
 
     def run(self, name: str) -> bool:
-        """Run one test; tell whether it failed."""
-        item = self.items[name]
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        """Run one test, if there is one of that name; tell whether it failed."""
+        if item := self.items.get(name):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
         return bool(self.failed)
 
 
