@@ -378,12 +378,16 @@ def test_the_slope_of_x_to_the_y_still_depends_on_y_where_y_is_0():
         assert tg.grad(by_y, argnums=0)(x, 0.0).item() == pytest.approx(1 / x, rel=1e-15)
 
 
-@pytest.mark.parametrize("f", [tg.sqrt, tg.log, tg.log2, tg.log10], ids=lambda f: f.__name__)
-def test_the_slope_at_minus_0_is_that_at_0(f):
+def test_the_slope_of_sqrt_at_minus_0_is_that_at_0():
+    slope = tg.grad(lambda x: tg.sqrt(x).sum())
+    assert slope([-0.0, 0.0]).tolist() == [np.inf, np.inf]
+    assert tg.grad(lambda x: slope(x).sum())([-0.0, 0.0]).tolist() == [-np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("f", [tg.log, tg.log2, tg.log10], ids=lambda f: f.__name__)
+def test_the_slope_of_a_log_at_0_goes_by_the_sign_of_the_zero(f):
     with np.errstate(divide="ignore"):
-        assert tg.grad(lambda x: f(x).sum())([-0.0, 0.0]).tolist() == [np.inf, np.inf]
-        second = tg.grad(lambda x: tg.grad(lambda x: f(x).sum())(x).sum())([-0.0, 0.0])
-    assert second.tolist() == [-np.inf, -np.inf]
+        assert tg.grad(lambda x: f(x).sum())([0.0, -0.0]).tolist() == [np.inf, -np.inf]
 
 
 @pytest.mark.parametrize("tie", [-np.inf, np.inf])

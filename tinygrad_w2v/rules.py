@@ -158,7 +158,7 @@ negative = rule(np.negative, x=lambda g: -g)
 positive = rule(np.positive, x=lambda g: g)
 reciprocal = rule(np.reciprocal, x=lambda g, out: -g * out * out)
 square = rule(np.square, x=lambda g, x: 2 * g * x)
-sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out + 0))                   # −0 + 0 = +0: slope ∞
+sqrt = rule(np.sqrt, x=lambda g, out: g / (2 * out + 0))                   # −0 + 0 is 0: slope ∞
 abs = rule(np.absolute, x=lambda g, x: np.where(x > 0, g, np.where(x < 0, -g, 0)))
 power = rule(np.power,  # x**0 is constant, also where 1/x is no number; so is 0**y
              x=lambda g, x, y: g * np.where((y == 0) & ~np.isfinite(1 / x), 0, y * x ** (y - 1.0)),
@@ -166,10 +166,10 @@ power = rule(np.power,  # x**0 is constant, also where 1/x is no number; so is 0
 
 exp = rule(np.exp, x=lambda g, out: g * out)
 expm1 = rule(np.expm1, x=lambda g, x: g * np.exp(x))
-log = rule(np.log, x=lambda g, x: g / (x + 0))                             # E4: ∂ log f = f'/f
+log = rule(np.log, x=lambda g, x: g / x)                                   # E4: ∂ log f = f'/f
 log1p = rule(np.log1p, x=lambda g, x: g / (1 + x))
-log2 = rule(np.log2, x=lambda g, x: g / (x * math.log(2) + 0))
-log10 = rule(np.log10, x=lambda g, x: g / (x * math.log(10) + 0))
+log2 = rule(np.log2, x=lambda g, x: g / (x * math.log(2)))
+log10 = rule(np.log10, x=lambda g, x: g / (x * math.log(10)))
 logaddexp = rule(np.logaddexp, x=lambda g, x, y: g * sigmoid(lead(x, y)),
                  y=lambda g, x, y: g * sigmoid(lead(y, x)))
 
