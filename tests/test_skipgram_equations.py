@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 import tinygrad_w2v as tg
-from tinygrad_w2v.word2vec import SkipGram, objective
+from tinygrad_w2v.word2vec import SkipGram, counting
 from tinygrad_w2v.word2vec.corpus import Corpus, Vocabulary
 from tinygrad_w2v.word2vec.derivation import (
     centre_gradient,
@@ -98,7 +98,7 @@ def test_co_occurrences_are_those_of_the_double_sum_however_they_are_chunked(
         place = vocabulary.index[centre], vocabulary.index[outside]
         expected[place] += (window - distance + 1) / window if shrink else 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(objective, "CHUNK", chunk)
+        patch.setattr(counting, "CHUNK", chunk)
         counts = CoOccurrences.of(Corpus.encode(sentences, vocabulary), n, window, shrink)
     np.testing.assert_allclose(counts.dense(np.arange(n)), expected, rtol=1e-6)
     np.testing.assert_allclose(counts.totals, expected.sum(axis=1), rtol=1e-12)

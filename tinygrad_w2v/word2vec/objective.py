@@ -11,7 +11,6 @@ however long the text was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,72 +19,7 @@ from ..derived import take
 from ..rules import log_sigmoid, log_softmax
 from ..sparse import Array
 from ..tensor import Tensor
-from .corpus import Corpus
-
-CHUNK = 1 << 20  # positions counted at a time
-
-
-class CoOccurrences:
-    """How often each word stands within the window of each other: the sparse matrix C of (n, n).
-
-    Row c has its non-zero entries in `outside[starts[c]:starts[c + 1]]` (word ids, ascending) and
-    `count` (float64). `totals` (n,) are the row sums N_c, `positions` is T.
-    """
-
-    def __init__(self, keys: Array, count: Array, n: int, positions: int):
-        centre, self.outside = np.divmod(keys, n)
-        self.starts = np.searchsorted(centre, np.arange(n + 1))
-        self.count, self.n, self.positions = count, n, positions
-        self.totals = np.bincount(centre, count, minlength=n)
-
-    @classmethod
-    def of(cls, corpus: Corpus, n: int, window: int, shrink_windows: bool) -> CoOccurrences:
-        """Count the pairs of a corpus over `n` words.
-
-        With `shrink_windows` a pair at distance k counts (m − k + 1)/m: what it counts on average
-        in the original program, which draws each position's window from 1 … m. Without, it counts
-        1, as E1 has it.
-
-        >>> corpus = Corpus(np.array([0, 1, 0]), [0])
-        >>> counts = CoOccurrences.of(corpus, 2, window=1, shrink_windows=False)
-        >>> counts.dense(np.arange(2))
-        array([[0., 2.],
-               [2., 0.]], dtype=float32)
-        """
-        parts: list[tuple[Array, Array]] = [(np.empty(0, np.int64), np.empty(0))]
-        for start in range(0, len(corpus), CHUNK):
-            end = min(start + CHUNK + window, len(corpus))
-            ids, sentence = corpus.ids[start:end], corpus.sentence_numbers(start, end)
-            for distance in range(1, window + 1):
-                stop = max(0, min(CHUNK, len(ids) - distance))
-                here, there = slice(0, stop), slice(distance, stop + distance)
-                near = sentence[here] == sentence[there]
-                a, b = ids[here][near].astype(np.int64), ids[there][near]
-                weight = (window - distance + 1) / window if shrink_windows else 1.0
-                keys, times = np.unique(np.concatenate([a * n + b, b * np.int64(n) + a]),
-                                        return_counts=True)
-                parts.append((keys, times * weight))
-        keys, place = np.unique(np.concatenate([k for k, _ in parts]), return_inverse=True)
-        count = np.bincount(place, np.concatenate([c for _, c in parts]), minlength=len(keys))
-        return cls(keys, count, n, len(corpus))
-
-    def dense(self, rows: Array) -> Array:
-        """The rows of C for the centre words `rows`, zeros included: (len(rows), n) of float32."""
-        widths = self.starts[rows + 1] - self.starts[rows]
-        first = np.repeat(self.starts[rows] - np.cumsum(widths) + widths, widths)
-        places = first + np.arange(len(first))
-        block = np.zeros((len(rows), self.n), np.float32)
-        block[np.repeat(np.arange(len(rows)), widths), self.outside[places]] = self.count[places]
-        return block
-
-    def blocks(self, order: Array) -> Iterator[Array]:
-        """Cut `order`, a list of centre words, into blocks: 256 to 512 rows, by what a cache holds.
-
-        U moves after every block, so that small blocks learn a little more in a pass, and large
-        ones take less time for it.
-        """
-        size = max(256, min(512, (1 << 21) // max(self.n, 1)))
-        return iter([order[i : i + size] for i in range(0, len(order), size)])
+from .counting import CoOccurrences as CoOccurrences
 
 
 def log_probabilities(v: Any, U: Any, bias: Any = None) -> Any:
