@@ -93,8 +93,7 @@ def test_ties_and_infinities_have_their_limits():
             assert np.isnan(f(np.array([np.nan, 0.0]))).all()
     assert tg.logsumexp(np.array([5.0, 5.0])) == 5 + np.log(2)
     assert tg.log_softmax(np.zeros((0, 3))).shape == (0, 3)
-    with pytest.raises(ValueError, match="zero-size"):
-        tg.logsumexp(np.zeros(0))
+    assert tg.logsumexp(np.zeros(0)) == -np.inf
 
 
 def test_a_row_with_an_infinity_that_does_not_count_spoils_no_other():

@@ -10,8 +10,8 @@ import pytest
 import tinygrad_w2v
 
 ROOT = pathlib.Path(tinygrad_w2v.__file__).parent
-ORDER = ["sparse", "stable", "graph", "rules", "derived", "tensor", "functional", "watch", "debug", "nn",
-         "optim", "testing", "word2vec", "cli"]
+ORDER = ["sparse", "stable", "graph", "rules", "derived", "tensor", "functional", "watch",
+         "debug", "nn", "optim", "testing", "word2vec", "cli"]
 OPTIONAL = {"hypothesis", "matplotlib", "sklearn", "tqdm"}
 
 

@@ -47,7 +47,7 @@ WRONG = {
     "duplicates lost": (tg.rule(lambda x: x[IDS], x=lose_duplicates), (Y,)),
     "not transposed back": (tg.rule(lambda x: np.transpose(x, (1, 2, 0)), x=lambda g: np.reshape(
         g, (2, 3, 4))), (np.arange(24.0).reshape(2, 3, 4),)),
-    "slope only nearly right": unary(np.sin, lambda g, x: g * np.cos(x) * (1 + 1e-10)),
+    "slope only relative slip": unary(np.sin, lambda g, x: g * np.cos(x) * (1 + 1e-10)),
     "one element of many": unary(lambda x: x * 1.0, lambda g: g * np.where(
         np.arange(3) == 1, 1.5, 1)),
     "a row that is not there": (tg.rule(lambda x: x[IDS], x=lambda g, x_shape: RowGrad(

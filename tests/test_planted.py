@@ -114,10 +114,10 @@ TABLE = [
     ("slope squared", "exp twice", unary(np.exp, lambda g, out: g * out * out)),
     ("sign of the slope lost", "|2x|", unary(np.square, lambda g, x: 2 * g * np.abs(x),
                                              (np.array([[0.5, -1.25, 2.0], [1.5, 0.75, -0.5]]),))),
-    ("nearly right", "sin off by 1e-10", unary(np.sin, lambda g, x: g * np.cos(x) * (1 + 1e-10))),
-    ("nearly right", "ln 2 with five digits", unary(
+    ("relative slip", "sin off by 1e-10", unary(np.sin, lambda g, x: g * np.cos(x) * (1 + 1e-10))),
+    ("relative slip", "ln 2 with five digits", unary(
         np.log2, lambda g, x: g / (x * 0.69315), (P(4),))),
-    ("nearly right", "a sigmoid's slope by a step", pair(
+    ("relative slip", "a sigmoid's slope by a step", pair(
         np.tanh, lambda g, x: g * (np.tanh(x + 1e-5) - np.tanh(x)) / 1e-5, (A(2, 3),))),
     ("float32 cast", "the slope cast", unary(
         np.sin, lambda g, x: g * np.cos(x).astype(np.float32))),

@@ -110,7 +110,7 @@ class Tensor(Traced, NDArrayOperatorsMixin):
             raise GraphError("only a Tensor made with requires_grad=True can be edited; compute a "
                              "new one instead")
         data.flags.writeable = True
-        memory = np.asarray(memoryview(data))  # all views of what is handed out hold on to this
+        memory = np.asarray(data.data)  # all views of what is handed out hold on to this
         data.flags.writeable = False
         window = memory.view()
         holders = sys.getrefcount(memory)
