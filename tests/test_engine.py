@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_w2v as tg
+from tinygrad_w2v.graph import walk
 from tinygrad_w2v.sparse import RowGrad, plus
 
 T = tg.Tensor
@@ -38,7 +39,24 @@ def test_a_share_may_be_a_number():
 
 def test_a_share_may_be_a_plain_array_in_a_recorded_walk_too():
     step = tg.rule(lambda x: np.sign(x), x=lambda g: np.zeros(2))
-    assert tg.hessian(lambda x: (step(x) + x**2).sum())([1.0, 2.0]).tolist() == [[2, 0], [0, 2]]
+    for f in lambda x: (step(x) + x**2).sum(), lambda x: (x**2 + step(x)).sum():
+        assert tg.hessian(f)([1.0, 2.0]).tolist() == [[2, 0], [0, 2]]
+
+
+@pytest.mark.parametrize("share", [0.0, np.zeros(()), 0])
+def test_a_constant_share_is_a_constant_tensor_in_a_recorded_walk(share):
+    step = tg.rule(lambda x: np.sign(x), x=lambda g: share)
+    x = leaf(2.0)
+    found = walk(step(x)._node, leaf(1.0))[x._node]
+    assert (type(found), found.requires_grad, found.item()) == (T, False, 0)
+
+
+@pytest.mark.parametrize("share", [np.array([1, 2]), np.array([1.0, 2.0], np.float32)])
+@pytest.mark.parametrize("x", [np.ones(2), np.ones(2, np.float32), np.ones(2, complex)])
+def test_a_share_of_integers_or_of_other_floats_is_cast(x, share):
+    odd = tg.rule(lambda x: x * 1, x=lambda g: share)
+    found = tg.vjp(odd, T(x))[1](x)[0]
+    assert (found.dtype, found.tolist()) == (x.dtype, [1, 2])
 
 
 # ── sparse gradients ──────────────────────────────────────────────────────────────────────────────

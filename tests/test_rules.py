@@ -126,6 +126,7 @@ def test_a_walk_in_single_precision_never_leaves_it(f):
     seed = tg.Tensor(np.ones(out.shape), requires_grad=True, dtype=np.float32)
     share = walk(out._node, seed)[x._node]
     assert {node.dtype for node in lineage(share._node)} == {np.dtype(np.float32)}
+    assert "astype" not in {node.rule.name for node in lineage(share._node) if node.rule}
 
 
 @pytest.mark.parametrize(("op", "first"), [(tg.softmax, [1, 0, 0]),
