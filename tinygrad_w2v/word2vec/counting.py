@@ -18,6 +18,7 @@ from ..sparse import Array
 from .corpus import Corpus, StoredIds
 from .threads import cores, in_order
 
+BLOCK = 512  # centre words between two steps
 CHUNK = 1 << 20  # positions counted at a time
 HELD = 1 << 26  # packed pairs in memory, 8 bytes each; more of them are merged or go to a file
 PIECE = 1 << 22  # packed pairs merged at a time by a thread
@@ -204,13 +205,12 @@ class CoOccurrences:
         return block
 
     def blocks(self, order: Array) -> Iterator[Array]:
-        """Cut `order`, a list of centre words, into blocks: 256 to 512 rows, by what a cache holds.
+        """Cut `order`, a list of centre words, into blocks of 512.
 
         U moves after every block, so that small blocks learn a little more in a pass, and large
         ones take less time for it.
         """
-        size = max(256, min(512, (1 << 21) // max(self.n, 1)))
-        return iter([order[i : i + size] for i in range(0, len(order), size)])
+        return iter([order[i : i + BLOCK] for i in range(0, len(order), BLOCK)])
 
 
 def both_ways(runs: Sequence[Run], packing: Packing, n: int, unit: int, workers: int

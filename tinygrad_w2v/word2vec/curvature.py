@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
 import numpy as np
 
 from ..sparse import Array, RowGrad
@@ -30,6 +34,7 @@ class SharedCurvature:
         self.lr_u, self.lr_v, self.damping, self.refresh, self.steps = (
             lr_u, lr_v, damping, refresh, 0)
         self.white_u, self.white_v = np.zeros((2, V.shape[1], V.shape[1]), V.dtype)
+        self.tables: list[Any] = []  # of the parameters that are being edited
 
     def whitener(self, table: Tensor) -> Array:
         """Invert the damped covariance of the rows of `table` under the word distribution."""
@@ -39,21 +44,48 @@ class SharedCurvature:
         damping = self.damping * max(np.trace(covariance) / d, 1e-12)
         return np.linalg.inv(covariance + damping * np.eye(d)).astype(rows.dtype)
 
-    def step(self, rate: float = 1.0) -> None:
-        """Move V, U and the bias by their gradients; `rate` scales all steps."""
+    def begin(self) -> None:
+        """Begin a step: count it, and see to the matrices."""
         if self.steps % self.refresh == 0:
             self.white_u[:], self.white_v[:] = self.whitener(self.U), self.whitener(self.V)
         self.steps += 1
-        ids, g = rows_of(self.V.grad)
-        with self.V.edit() as table:
-            table[ids] -= rate * self.lr_v * capped(g / (self.totals[ids, None] + 1) @ self.white_u)
-        ids, g = rows_of(self.U.grad)
-        with self.U.edit() as table:
-            table[ids] -= rate * self.lr_u * capped(g / (self.totals[ids, None] + 1) @ self.white_v)
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """Let the parameters be written to within the block."""
+        with ExitStack() as stack:
+            self.tables = [None if parameter is None else stack.enter_context(parameter.edit())
+                           for parameter in (self.V, self.U, self.bias)]
+            yield
+        self.tables = []
+
+    def move_v(self, rows: Any, g: Array, rate: float) -> None:
+        """Move `rows` of V, none of them twice, by their gradient `g`."""
+        self.tables[0][rows] -= self.newton(g, rows, self.white_u, rate * self.lr_v)
+
+    def move_u(self, rows: Any, g: Array, rate: float) -> None:
+        """Move `rows` of U by `g`, and those of the bias if `g` has a column more for it."""
+        d, lr = self.U.shape[1], rate * self.lr_u
+        self.tables[1][rows] -= self.newton(g[:, :d], rows, self.white_v, lr)
+        if g.shape[1] > d:
+            move = g[:, d] / (self.totals[rows] + 1)
+            self.tables[2][rows] -= 0.5 * lr * np.clip(move, -1, 1)
+
+    def newton(self, g: Array, rows: Any, white: Array, lr: float) -> Array:
+        """Give the steps of rows by their gradients."""
+        step = capped(g @ white / (self.totals[rows, None] + 1))
+        step *= lr
+        return step
+
+    def step(self, rate: float = 1.0) -> None:
+        """Move V, U and the bias by their gradients; `rate` scales all steps."""
+        self.begin()
+        by_u = [np.asarray(self.U.grad)]
         if self.bias is not None:
-            with self.bias.edit() as values:
-                move = np.asarray(self.bias.grad) / (self.totals + 1)
-                values -= 0.5 * rate * self.lr_u * np.clip(move, -1, 1)
+            by_u.append(np.asarray(self.bias.grad)[:, None])
+        with self.editing():
+            self.move_v(*rows_of(self.V.grad), rate)
+            self.move_u(slice(None), np.concatenate(by_u, axis=1), rate)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -71,6 +103,6 @@ def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:
 
 def capped(step: Array) -> Array:
     """Shorten the rows of `step` that are longer than 1 to length 1."""
-    length = np.sqrt((step * step).sum(axis=1, keepdims=True))
+    length = np.sqrt(np.einsum("ij,ij->i", step, step))[:, None]
     shortened: Array = step / np.maximum(length, 1)
     return shortened

@@ -1,17 +1,136 @@
-"""Training by the exact objective: E1 itself, a block of centre words at a time."""
+"""Training by the exact objective: E1 itself, a block of centre words at a time.
+
+The loss of a block is written for *tiles* of words, so that what it computes stays in the
+processor's cache, and for *shards* of its centre words, which threads share out. What a tile and a
+shard are does not depend on the number of threads, gradients are added in the order of the shards,
+and matrix products run on one thread each: the result has the same bits for any number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from ..derived import take
+from ..derived import concatenate, take
+from ..functional import no_grad
+from ..rules import exp, log, matmul_t
 from ..sparse import Array
-from ..tensor import Tensor
+from ..tensor import Tensor, as_plain
+from .blas import one_thread
+from .counting import CoOccurrences
 from .curvature import SharedCurvature
-from .objective import CoOccurrences, exact_loss
+from .objective import exact_loss
+from .threads import cores, in_order
+
+TILE = 2048  # words o
+SHARD = 256  # words c
+SMALL = 1 << 21  # scores in a block, below which threads are not worth their start
+
+Pairs = tuple[Array, Array]  # places (in a matrix of scores, flattened), counts
+
+
+def tiled_loss(v: Any, tiles: Sequence[Any], totals: Array, pairs: Sequence[Pairs]) -> Any:
+    """−Σ_c Σ_o C[c, o] log P(o|c), as Σ_c N_c log Σ_x exp s_cx − Σ_co C[c, o] s_co (E3).
+
+    The scores are ``s = v uᵀ``, or ``s = (v, 1) (u, b)ᵀ`` if the words have a column more, the
+    bias. `v` (k, d) are k centre words, `tiles` the words, some rows each, `totals` (k,) the N_c;
+    `pairs` has, for each tile, the places of its scores that were counted, and the counts.
+
+    >>> pairs = [(np.array([0, 1]), np.array([1.0, 3.0]))]
+    >>> float(tiled_loss(np.zeros((1, 3)), [np.ones((2, 3))], np.array([4.0]), pairs))
+    2.772588722239781
+    """
+    with np.errstate(over="ignore"):
+        normaliser, observed = scored(v, tiles, pairs)
+    if not np.all((normaliser > 1e-30) & (normaliser < 1e30)):  # exp met its limits
+        normaliser, observed = scored(v, tiles, pairs, highest(v, tiles))
+    return (log(normaliser) * totals).sum() - observed
+
+
+def scored(v: Any, tiles: Sequence[Any], pairs: Sequence[Pairs], peak: Any = None
+           ) -> tuple[Any, Any]:
+    """Give Σ_x exp(s_cx − peak_c) of each row, and Σ_co C[c, o] (s_co − peak_c)."""
+    normaliser, observed = 0, 0
+    for words, (places, counts) in zip(tiles, pairs, strict=True):
+        scores = matmul_t(widened(v, words), words)
+        if peak is not None:
+            scores = scores - peak
+        normaliser = normaliser + exp(scores).sum(axis=1)
+        observed = observed + (take(scores.reshape(-1), places) * counts).sum()
+    return normaliser, observed
+
+
+def highest(v: Any, tiles: Sequence[Any]) -> Any:
+    """The highest score of each row, as a constant: P does not depend on what is taken off."""
+    with no_grad():
+        return np.max([as_plain(matmul_t(widened(v, words), words)).max(axis=1)
+                       for words in tiles], axis=0)[:, None]
+
+
+def widened(v: Any, words: Any) -> Any:
+    """(v, 1), if the words have a bias in a last column."""
+    if v.shape[1] == words.shape[1]:
+        return v
+    return concatenate([v, np.ones((len(v), 1), v.dtype)], axis=1)
+
+
+class Tiles:
+    """The table of words o, U with the bias as a last column, in tiles, and the pairs in them."""
+
+    def __init__(self, U: Array, bias: Array | None, counts: CoOccurrences):
+        self.U, self.bias, self.counts = U, bias, counts
+        self.table = np.empty((len(U), U.shape[1] + (bias is not None)), U.dtype)
+        self.parts = [slice(i, min(i + TILE, len(U))) for i in range(0, len(U), TILE)]
+        for part in self.parts:
+            self.refresh(part)
+        # where in a row of C the words of a tile begin
+        self.edges = np.empty((counts.n, len(self.parts) + 1), np.int64)
+        self.edges[:, 0], self.edges[:, -1] = counts.starts[:-1], counts.starts[1:]
+        for c in range(counts.n if len(self.parts) > 1 else 0):
+            row = counts.outside[counts.starts[c] : counts.starts[c + 1]]
+            inner = [part.start for part in self.parts[1:]]
+            self.edges[c, 1:-1] = counts.starts[c] + np.searchsorted(row, inner)
+
+    def refresh(self, part: slice) -> None:
+        """Take over rows of U and the bias."""
+        self.table[part, : self.U.shape[1]] = self.U[part]
+        if self.bias is not None:
+            self.table[part, -1] = self.bias[part]
+
+    def leaves(self) -> list[Tensor]:
+        """The tiles as Tensors to differentiate by."""
+        return [Tensor(self.table[part], requires_grad=True, copy=False) for part in self.parts]
+
+    def pairs(self, rows: Array, tile: int) -> Pairs:
+        """The pairs of the centre words `rows` with the words of a tile."""
+        part = self.parts[tile]
+        first, last = self.edges[rows, tile], self.edges[rows, tile + 1]
+        widths = last - first
+        where = np.repeat(first - np.cumsum(widths) + widths, widths)
+        where += np.arange(len(where))
+        places = np.repeat(np.arange(len(rows)) * (part.stop - part.start) - part.start, widths)
+        places += self.counts.outside[where]
+        return places, self.counts.count[where]
+
+    def loss(self, v: Any, tiles: Sequence[Any], rows: Array) -> Any:
+        """The part of E1, times T, of the centre words `rows`, whose vectors are `v`."""
+        return tiled_loss(v, tiles, self.counts.totals[rows].astype(self.table.dtype),
+                          [self.pairs(rows, i) for i in range(len(tiles))])
+
+
+def shards(rows: Array) -> list[Array]:
+    """Cut a block into shards of about equal size."""
+    return np.array_split(rows, -(-len(rows) // SHARD))
+
+
+def objective(V: Array, U: Array, bias: Array | None, counts: CoOccurrences) -> float:
+    """Give E1, times T, as it is written."""
+    with one_thread():
+        return sum(in_order(lambda rows: float(exact_loss(V[rows], U, bias, counts.dense(rows))),
+                            shards(np.arange(counts.n)), cores() if counts.n**2 > SMALL else 1))
 
 
 class ExactSoftmax:
@@ -24,12 +143,13 @@ class ExactSoftmax:
 
     @property
     def plan(self) -> list[int]:
-        """The number on which it depends what a step is: the words in a block."""
-        return [len(next(self.counts.blocks(np.arange(self.counts.n))))]
+        """The numbers on which it depends what a step is: words in a block, a shard, a tile."""
+        return [len(next(self.counts.blocks(np.arange(self.counts.n)))), SHARD, TILE]
 
     def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, counts: CoOccurrences, seed: int):
         self.V, self.U, self.bias, self.counts, self.seed = V, U, bias, counts, seed
         self.optimiser = SharedCurvature(V, U, bias, counts.totals)
+        self.workers = 1
 
     @property
     def number(self) -> int:
@@ -47,8 +167,10 @@ class ExactSoftmax:
 
     @contextmanager
     def team(self, workers: int) -> Iterator[None]:
-        """Do nothing: the products of matrices are large enough for BLAS to share them out."""
-        yield
+        """Work with so many threads in the block, or with one for each core if those are more."""
+        self.workers = max(workers, cores())
+        with one_thread():
+            yield
 
     def steps(self, epoch: int, rate: Callable[[float], float], skip: int = 0
               ) -> Iterator[tuple[float, float, float]]:
@@ -57,17 +179,40 @@ class ExactSoftmax:
         `rate` scales the steps, by the share of the pass that is done. Each step gives its part of
         E1 times T, its part of T, and the share of the pass that is done then.
         """
-        self.optimiser.zero_grad()
         rng, n, done = np.random.default_rng([self.seed, epoch]), self.counts.n, 0
+        bias = None if self.bias is None else self.bias.data
+        tiles = Tiles(self.U.data, bias, self.counts)
         for number, rows in enumerate(self.counts.blocks(rng.permutation(n))):
             begin, done = done, done + len(rows)
-            if number < skip:
-                continue
-            counts = Tensor(self.counts.dense(rows))
-            loss = exact_loss(take(self.V, rows), self.U, self.bias, counts)
-            if not np.isfinite(value := loss.item()):
-                raise FloatingPointError(f"the loss became {value}")
+            if number >= skip:
+                value = self.step(tiles, rows, rate(begin / n))
+                yield value, self.counts.positions * len(rows) / n, done / n
+
+    def step(self, tiles: Tiles, rows: Array, rate: float) -> float:
+        """Move V in the words `rows`, U and the bias by the gradient of their part of E1."""
+        workers = self.workers if len(rows) * self.counts.n > SMALL else 1
+
+        def gradient(shard: Array) -> tuple[float, Any, list[Any]]:
+            v = Tensor(self.V.data[shard], requires_grad=True, copy=False)
+            words = tiles.leaves()
+            loss = tiles.loss(v, words, shard)
             loss.backward()
-            self.optimiser.step(rate(begin / n))
-            self.optimiser.zero_grad()
-            yield value, self.counts.positions * len(rows) / n, done / n
+            return loss.item(), v.grad, [w.grad for w in words]
+
+        found = list(in_order(gradient, shards(rows), workers))
+        if not np.isfinite(value := sum(loss for loss, *_ in found)):
+            raise FloatingPointError(f"the loss became {value}")
+
+        def move(tile: int) -> None:
+            g, *others = [by_words[tile] for _, _, by_words in found]
+            for other in others:
+                g += other
+            self.optimiser.move_u(tiles.parts[tile], g, rate)
+            tiles.refresh(tiles.parts[tile])
+
+        self.optimiser.begin()
+        with self.optimiser.editing():
+            self.optimiser.move_v(rows, np.concatenate([by_v for _, by_v, _ in found]), rate)
+            for _ in in_order(move, range(len(tiles.parts)), workers):
+                pass
+        return value

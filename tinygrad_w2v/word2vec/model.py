@@ -18,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..derived import take
-from ..functional import no_grad
 from ..sparse import Array
 from ..tensor import Tensor
 from .corpus import Corpus, Source, Vocabulary
-from .exact import ExactSoftmax
+from .counting import CoOccurrences
+from .exact import ExactSoftmax, objective
 from .files import FormatError, check_writable
-from .objective import CoOccurrences, exact_loss
 from .progress import Progress
 from .safetensors import read_safetensors, write_safetensors
 from .sampling import NegativeSampling
@@ -407,11 +405,8 @@ class SkipGram:
             raise ValueError("the corpus has no word of this model's vocabulary")
         n = len(self.vocabulary)
         counts = CoOccurrences.of(encoded, n, self.window, self.shrink_windows)
-        with no_grad():
-            total: float = sum(
-                exact_loss(take(self.V, rows), self.U, self.bias, counts.dense(rows)).item()
-                for rows in counts.blocks(np.arange(n)))
-        return total / len(encoded)
+        bias = None if self.bias is None else self.bias.data
+        return objective(self.V.data, self.U.data, bias, counts) / len(encoded)
 
     @property
     def wv(self) -> WordVectors:
