@@ -107,8 +107,11 @@ def test_leaky_relu_takes_any_slope(slope, expected):
 
 
 def test_relu_keeps_its_result_which_the_next_operation_keeps_anyway():
-    out = tg.relu(tg.Tensor([-1.0, 2.0], requires_grad=True))
+    x = tg.Tensor([-1.0, 2.0], requires_grad=True)
+    out = tg.relu(x)
     assert [a.tolist() for a in out._node.saved if a is not None] == [[0, 2]]
+    out.sum().backward()
+    assert x.grad.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("x", "y"), [((3,), (2, 3)), ((2, 3), (3,)), ((), (2, 3)), ((3,), (3,))])
@@ -165,6 +168,24 @@ def test_lines_of_equal_values_have_slope_0_each_by_itself():
     for op in tg.std, tg.var:
         assert not tg.grad(lambda x, op=op: op(x, axis=1).sum())(rows).data.any()
         assert not op(rows, axis=1).any()
+
+
+@pytest.mark.parametrize("op", [tg.sum, tg.max, tg.min], ids=lambda op: op.__name__)
+@pytest.mark.parametrize("axis", [0, -1, None])
+def test_a_number_may_be_reduced_over_axis_0_as_numpy_does(op, axis):
+    assert tg.vjp(lambda x: op(x, axis=axis), 3.0)[1](2.0)[0].tolist() == 2
+
+
+def test_the_slope_of_norm_is_x_where_the_squares_vanish():
+    x = [1e-200, -2e-200]
+    assert tg.grad(tg.norm)(x).tolist() == x
+    assert tg.hessian(tg.norm)([0.0, 0.0]).tolist() == [[1, 0], [0, 1]]
+
+
+def test_einsum_sends_an_infinite_cotangent_to_its_own_element_alone():
+    u = [[INF, 1.0], [2.0, 3.0]]
+    assert tg.vjp(lambda x: tg.einsum("ij->ji", x), np.ones((2, 2)))[1](u)[0].tolist() == [
+        [INF, 2], [1, 3]]
 
 
 def test_the_variance_of_nothing_is_no_number_and_needs_no_warning():

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     def work(session: Session) -> bool:
         known = surveyed(wanted.jobs, session)
         for module in FILES:
-            proof = Proof(drawn(named(module, path_of(module).read_bytes()), wanted), {})
+            proof = Proof(drawn(named(module, path_of(module).read_bytes()), wanted), {}, {})
             if proof.mutants:
                 proof.run(known, session, wanted)
                 print(f"\n{module}.py\n\n{proof.report(began)}", flush=True)

@@ -1,3 +1,142 @@
-"""Mutants that are no mistakes: by each, the reason why no input can tell it from the original."""
+"""Mutants that may survive, by their names: those that are no mistakes, and small ones."""
+# ruff: noqa: E501 (names are not broken)
 
-RULES: dict[str, str] = {}
+# No input can tell such a mutant from the original, because:
+EQUIVALENT: dict[str, str] = {
+    "graph.pull: wrap, sources = [type → ](g)._of, (*node.parents,":
+        "a class method is the same when taken from an instance",
+    'rules.Derivative.keywords: hape: shape, "i": i} if [self.wants → True] else {}':
+        "a shortcut for speed: what is not wanted is not passed on",
+    "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
+        "operands are gone through and counted, nothing else",
+    "rules.Rule.derivative: return self.derivatives[[0 → (-1)] if self.variadic else i":
+        "there is one derivative, the first and the last",
+    "rules.Rule.explain: mentwise or len(arrays) [= → <]= 1 else":
+        "there is no operation of no operand",
+    "rules.Rule.wanted: = {j for other in others[ → [::-1]] for j in other}":
+        "a union has no order",
+    "rules.Rule.wanted: if [tracked not in self._wanted → True]:":
+        "it is remembered for speed alone",
+    "rules._einsum_each: rm for term, _ in others[ → [::-1]]): # summed away: all re":
+        "which of them is found first does not matter",
+    "rules._matmul_x:  np.swapaxes(y, -1, -2))[[..., 0, :] → ]":
+        "the walk un-broadcasts an axis of length 1 away",
+    "rules._matmul_x: apaxes(y, -1, -2))[..., [0 → (-1)], :]":
+        "the axis has length 1",
+    "rules._matmul_x: if len(x_shape) [= → <]= 1:":
+        "there are no operands of 0 axes: matmul refuses them",
+    "rules._matmul_x: if y.ndim [= → <]= 1:":
+        "there are no operands of 0 axes: matmul refuses them",
+    "rules._matmul_y: 2) @ g[..., None])[..., [0 → (-1)]]":
+        "the axis has length 1",
+    "rules._matmul_y: if len(y_shape) == 2 <[ → =] x.ndim: # one matrix fo":
+        "to reshape what has two axes so changes nothing",
+    "rules._matmul_y: if len(y_shape) [= → <]= 1:":
+        "there are no operands of 0 axes: matmul refuses them",
+    "rules._matmul_y: if len(y_shape) [= → <]= 2 < x.ndim: # one matr":
+        "one axis was dealt with before",
+    "rules._matmul_y: if x.ndim [= → <]= 1:":
+        "there are no operands of 0 axes: matmul refuses them",
+    "rules._matmul_y: n x * g if len(y_shape) [= → <]= 1 else x[:, None] * g[":
+        "there are no operands of 0 axes: matmul refuses them",
+    "rules._norm: dtype=np.result_type(x, [1 → 2].0)), axis=axis, keepdim":
+        "only its type counts",
+    "rules._norm: dtype=np.result_type(x, [1.0 → (-1.0)])), axis=axis, keepdims=":
+        "only its type counts",
+    "rules._norm: dtype=np.result_type(x, [1.0 → (0.0)])), axis=axis, keepdims=":
+        "only its type counts",
+    "rules._norm: dtype=np.result_type(x, [1.0 → (1.0 * (1 + 1e-6))])), axis=axis, keepdims=":
+        "only its type counts",
+    "rules._put: ype != bool for k in key[ → [::-1]]):":
+        "which of the keys is found first does not matter",
+    "rules._scatter: _rows(out, ids.reshape(-[1 → 2]), x.reshape(ids.size, *":
+        "NumPy takes any negative number for the side that follows from the others",
+    "rules._scatter: if [axis → True]:":
+        "a shortcut for speed: the general way gives the same",
+    "rules._take_x: rn RowGrad(ids.reshape(-[1 → 2]), g.reshape(ids.size, *":
+        "NumPy takes any negative number for the side that follows from the others",
+    "rules.abs:  np.where(x < 0, -g, 0))[ → , elementwise=False])":
+        "the share is g or 0: there is no slope that could be infinite",
+    "rules.balanced: if [not np.any(sure) → False]:":
+        "a shortcut for speed: the general way gives the same",
+    "rules.clip: low=lambda g, x, low, [high: np.where((x < low) & (low <= high → out: np.where((x < low) & (low <= out]), g, 0),":
+        "the result is the bound wherever the comparison could differ",
+    "rules.clip: x=lambda g, x, low, [high: np.where((low <= x) & (x <= high → out: np.where((low <= x) & (x <= out]), g, 0),":
+        "the result is the bound wherever the comparison could differ",
+    "rules.count: ([shape[a] for a in axes[ → [::-1]]])":
+        "factors commute",
+    "rules.logsumexp: spread(np.where(out [= → <]= -np.inf, 0, g), x, axi":
+        "nothing is less than −∞",
+    "rules.maximum: = y, g / 2, np.where(x <[ → =] y, g, 0)))":
+        "equal operands were given their halves by the condition before",
+    "rules.maximum: = y, g / 2, np.where(x >[ → =] y, g, 0)),":
+        "equal operands were given their halves by the condition before",
+    "rules.minimum: = y, g / 2, np.where(x <[ → =] y, g, 0)),":
+        "equal operands were given their halves by the condition before",
+    "rules.minimum: = y, g / 2, np.where(x >[ → =] y, g, 0)))":
+        "equal operands were given their halves by the condition before",
+    "rules.pad: _width, constant_values=[0 → (-1)]: g[tuple(":
+        "the derivative does not use it: it only says that the operation knows it",
+    "rules.pad: _width, constant_values=[0 → 1]: g[tuple(":
+        "the derivative does not use it: it only says that the operation knows it",
+    "rules.power: (y == 0) & ~np.isfinite([1 → (-1)] / x), 0, y * x ** (y - ":
+        "−∞ is not finite either",
+    "rules.relu: rule(_relu, elementwise=[Tru → Fals]e, x=lambda g, out: np.w":
+        "the share is g or 0: there is no slope that could be infinite",
+    'rules.rule: attr(fn, "__module__", "[ → ?]")).startswith("numpy"):':
+        "whatever can be called has a __module__",
+    'rules.rule: getattr(fn, "__module__"[, "" → ])).startswith("numpy"):':
+        "whatever can be called has a __module__",
+    "rules.sigmoid: bda g, x: g * sech2(x / [2 → (-2)]) / 4) # E8":
+        "sech² is even",
+    "rules.unless_0: return np.where(x [= → <]= 0, 1, x)":
+        "it is given roots, which are never negative",
+    "stable.below_peak: axis, np.result_type(x, [1 → 2].0), keepdims=True, init":
+        "only its type counts",
+    "stable.below_peak: axis, np.result_type(x, [1.0 → (-1.0)]), keepdims=True, initia":
+        "only its type counts",
+    "stable.below_peak: axis, np.result_type(x, [1.0 → (0.0)]), keepdims=True, initia":
+        "only its type counts",
+    "stable.below_peak: axis, np.result_type(x, [1.0 → (1.0 * (1 + 1e-6))]), keepdims=True, initia":
+        "only its type counts",
+    "stable.below_peak: if [np.all(np.isfinite(peak)) → False]:":
+        "a shortcut for speed: the general way gives the same",
+    "stable.sigmoid: p = np.maximum(t, x >[= → ] 0) # eˣ to the left of ":
+        "at 0 eˣ is 1 as well",
+}
+
+# A difference in speed, in the last bit, in the sign of a 0. It counts as a survivor:
+EXCUSED: dict[str, str] = {
+    "rules._einsum_each: elif [not any(letter in term for term, _ in others) → True]: # summed away: all rec":
+        "slower; a factor of ones more changes no product",
+    "rules._einsum_each: elif not a[ny → ll](letter in term for term":
+        "slower; a factor of ones more changes no product",
+    "rules._leaky_relu: return np.where(x >[ → =] 0, x, slope * x)":
+        "at 0 both branches give 0, but for its sign, if `slope` is finite",
+    "rules._log_softmax_x: sure = p > [0.5 → (0.5 * (1 + 1e-6))]":
+        "both forms are the same number; the bound only says which one is rounded less",
+    "rules._matmul_y: [x, g = np.reshape(x, (n, x.shape[-1])), np.reshape(g, (n, g.shape[-1])) → pass]":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._matmul_y: if [len → ](y_shape) == 2 < x.ndim:":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._matmul_y: if [len(y_shape) == 2 < x.ndim → False]: # one matrix for a sta":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._matmul_y: if len(y_shape) == 2 [< → >] x.ndim: # one matrix fo":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._matmul_y: if len(y_shape) == [2 → (-2)] < x.ndim: # one matrix ":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._matmul_y: if len(y_shape) == [2 → (1)] < x.ndim: # one matrix ":
+        "slower, and summed in another order: by the walk, over the stack",
+    "rules._put: if [any(isinstance(k, np.ndarray) and k.dtype != bool for k in key → ((isinstance(k, np.ndarray) and k.dtype != bool for k in key)]):":
+        "slower; to add to 0 is to assign, but for the sign of a 0",
+    "rules._put: if [any(isinstance(k, np.ndarray) and k.dtype != bool for k in key) → True]:":
+        "slower; to add to 0 is to assign, but for the sign of a 0",
+    "rules._put: if any([isinstance(k, np.ndarray) and k.dtype != bool → ((isinstance(k, np.ndarray)))] for k in key):":
+        "slower; to add to 0 is to assign, but for the sign of a 0",
+    "rules.centred: x = x - 1.0 * np.m[ax → in](x, axis=axis, keepdims=":
+        "any element of the line, subtracted first, leaves exactly 0 of equal ones; others are rounded otherwise",
+    "rules.clip: high=lambda g, x, low, [high: np.where((x > high) | (low > high → out: np.where((x > out) | (low > out]), g, 0))":
+        "the result is the bound wherever the comparison could differ, but for NaN between crossed bounds",
+    "rules.softmax:  keepdims=True)), out > [0.5 → (0.5 * (1 + 1e-6))], axis))":
+        "both forms are the same number; the bound only says which one is rounded less",
+}

@@ -40,10 +40,15 @@ def surveyed(jobs: int, session: Session) -> Coverage:
 
 
 class Proof:
-    """The trial of some mutants; `reasons`: why a survivor is no mistake, by its name."""
+    """The trial of some mutants.
 
-    def __init__(self, mutants: dict[str, Mutant], reasons: dict[str, str]):
-        self.mutants, self.reasons = mutants, reasons
+    `reasons`: why a survivor is no mistake, by its name; `excuses`: why it is a small one, which
+    no test is for. It counts as a survivor all the same.
+    """
+
+    def __init__(self, mutants: dict[str, Mutant], reasons: dict[str, str],
+                 excuses: dict[str, str]):
+        self.mutants, self.reasons, self.excuses = mutants, reasons, excuses
         self.kinds, self.killed, self.equal = Counter[str](), Counter[str](), Counter[str]()
         self.stages, self.survivors, self.stale = Counter[str](), list[str](), list[str]()
 
@@ -68,9 +73,9 @@ class Proof:
         self.stages[stage] += 1
         self.killed[kind] += bool(stage)
         self.equal[kind] += not stage and name in self.reasons
-        if not stage and name not in self.reasons:
+        if not stage and name not in self.reasons | self.excuses:
             self.survivors.append(name)
-        if stage and name in self.reasons:
+        if stage and name in self.reasons | self.excuses:
             self.stale.append(f"{name}: it is killed, by {why}")
 
     @property
@@ -91,6 +96,8 @@ class Proof:
         lines += [f"out of date: {name}" for name in self.stale]
         lines += [f"no mistake: {name}\n    {self.reasons[name]}"
                   for name in self.mutants if name in self.reasons]
+        lines += [f"excused: {name}\n    {self.excuses[name]}"
+                  for name in self.mutants if name in self.excuses]
         mistakes = self.kinds.total() - self.equal.total()
         lines += ["", f"{self.killed.total()} of {mistakes} mistakes killed: {self.share:.2%}; "
                   f"{len(self.survivors)} survive without a reason; "
