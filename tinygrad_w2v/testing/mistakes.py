@@ -18,9 +18,10 @@ import numpy as np
 from ..graph import unbroadcast
 from ..sparse import Array
 from .slopes import draw_cotangent, everywhere, find_truth
-from .subject import Subject, pulled
+from .subject import Pair, Subject, pulled
 
 LARGEST = 40_000  # entries of a Jacobian that is worth computing for a name
+NOT_DYADIC = 1.1  # cotangents are drawn with few digits, and a cast would not change them
 Candidates = Iterator[tuple[str, str, Any]]
 
 CONSTANTS = {"ln 2": math.log(2), "ln 10": math.log(10), "π": math.pi, "√2": math.sqrt(2),
@@ -44,7 +45,8 @@ class Scene:
         self.subject, self.arrays, self.k = subject, list(arrays), k
         run = subject.run(self.arrays)
         self.out = run.out.copy()
-        self.u = draw_cotangent(np.random.default_rng(seed), self.out.shape, float)
+        drawn = draw_cotangent(np.random.default_rng(seed), self.out.shape, float)
+        self.u = (drawn * NOT_DYADIC).astype(self.out.dtype).astype(float)
         self.x, self.shape = self.arrays[k], self.arrays[k].shape
         self.found = self.pull(self.arrays)
         self.jacobians = self.truth(self.arrays)
@@ -106,9 +108,9 @@ def _scenes(subject: Subject, arrays: Sequence[Array], k: int) -> Iterator[Scene
 
 
 def close(a: Array, b: Any, rtol: float) -> bool:
-    """Tell whether `a` is `b`, to `rtol` of the largest."""
+    """Tell whether `a` is `b`, which must be finite, to `rtol` of the largest."""
     b = np.asarray(b)
-    return a.shape == b.shape and bool(
+    return a.shape == b.shape and bool(np.all(np.isfinite(b))) and bool(
         np.all(np.abs(a - b) <= rtol * np.max(np.abs(b), initial=0)))
 
 
@@ -138,7 +140,7 @@ def _fitting(scenes: list[Scene]) -> list[Mistake]:
 
 def _candidates(scene: Scene) -> Candidates:
     for family in (_lost, _cotangents, _unbroadcasts, _signs, _slopes, _orders, _operands,
-                   _duplicates, _jacobians, _shuffled):
+                   _duplicates, _jacobians, _arguments, _shuffled):
         try:
             yield from family(scene)
         except Exception:  # a hypothesis that cannot be evaluated here explains nothing
@@ -257,6 +259,25 @@ def _reduced(g: Array, axes: tuple[int, ...], shape: tuple[int, ...]) -> Candida
                 g.sum(axis=others).reshape(shape))
 
 
+def _arguments(s: Scene) -> Candidates:
+    """What a vjp gives if the cotangent is not passed first."""
+    if not isinstance(s.subject, Pair):
+        return
+    given = s.subject.bind(s.arrays)
+    for place in range(1, len(given) + 1):
+        last = [*given[:place], s.u, *given[place:]]
+        swapped = [s.u if i == place else a for i, a in enumerate([given[place - 1], *given])]
+        for order in [last, swapped][:1 if place == 1 else 2]:
+            copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in order]
+            try:
+                found = s.subject.sort(s.subject.vjp(*copies), s.arrays)[s.k]
+            except Exception:  # in this order they may not fit together
+                continue
+            yield "arguments swapped", (
+                "with the cotangent in another place the gradient is right: a vjp is called with "
+                "g first, vjp(g, *operands)"), (np.asarray(found, float), s.right)
+
+
 def _duplicates(s: Scene) -> Candidates:
     terms = s.u.reshape(-1, 1) * s.jacobian
     used = terms != 0
@@ -338,7 +359,7 @@ def _factors(scenes: list[Scene]) -> list[Mistake]:
         return []
     if abs(ratio + 1) < 1e-9:
         return []  # named a wrong sign
-    if abs(ratio - 1) < 0.02:
+    if abs(ratio - 1) < 0.02 and not _name_freedom(ratio, scenes[0]):
         return [Mistake("relative slip", f"off by a constant factor of 1 {ratio - 1:+.2g}: a "
                                         "constant with a slip in its digits?")]
     hint = ". A value that is used twice, and counts once?" if abs(ratio - 0.5) < 1e-9 else ""
@@ -349,11 +370,7 @@ def _factors(scenes: list[Scene]) -> list[Mistake]:
 def _name_number(ratio: float, scene: Scene) -> str:
     """Say what number `ratio` is: a fraction, a famous constant, the length of a side."""
     sign, size = "−" if ratio < 0 else "", abs(ratio)
-    x, out = scene.x, scene.out
-    sides = {"the number of elements": x.size, "the number of results": out.size,
-             **{f"the length of axis {a}": side for a, side in enumerate(x.shape)}}
-    if x.size and out.size:
-        sides["the number of elements a result is made of"] = x.size // out.size
+    sides = _sides(scene)
     names = {str(n): float(n) for n in (2, 3, 4)} | {
         "½": 0.5, "⅓": 1 / 3, "¼": 0.25} | CONSTANTS
     said = next((n for n, v in names.items() if abs(size - v) < 1e-5 * v), "")
@@ -361,21 +378,90 @@ def _name_number(ratio: float, scene: Scene) -> str:
     more = next((f", n, {n}" for n, v in sides.items() if v > 1 and abs(size - v) < 1e-5 * v), "")
     more = more or next((f", 1/n, n {n}" for n, v in sides.items()
                          if v > 1 and abs(size * v - 1) < 1e-5), "")
-    return f"{sign}{said or format(size, '.6g')}{more}"
+    return f"{sign}{said or format(size, '.6g')}{more}{_name_freedom(size, scene)}"
+
+
+def _sides(scene: Scene) -> dict[str, int]:
+    """The lengths that a factor may be made of, and what they are called."""
+    x, out = scene.x, scene.out
+    sides = {"the number of elements": x.size, "the number of results": out.size,
+             **{f"the length of axis {a}": side for a, side in enumerate(x.shape)}}
+    if x.size and out.size:
+        sides["the number of elements a result is made of"] = x.size // out.size
+    return sides
+
+
+def _name_freedom(size: float, scene: Scene) -> str:
+    """Say so if `size` is (n−1)/n, or its inverse or root: of a variance with other freedom."""
+    for name, n in _sides(scene).items():
+        if n > 2:  # of two elements these are 2 and ½, which say nothing
+            share = (n - 1) / n
+            for said, value in {"(n−1)/n": share, "n/(n−1)": 1 / share,
+                                "√((n−1)/n)": math.sqrt(share),
+                                "√(n/(n−1))": math.sqrt(1 / share)}.items():
+                if abs(size - value) < 1e-4 * abs(value - 1):
+                    return f", {said}, n {name}: ddof?"
+    return ""
 
 
 def _nearly(scenes: list[Scene]) -> list[Mistake]:
-    off = max(float(np.max(np.abs(s.found - s.right), initial=0)
-                    / np.max(np.abs(s.right), initial=1e-300)) for s in scenes)
+    off = max(map(_off, scenes))
     if off > 5e-4 or _even(scenes, off):
         return []
-    rounded = all(np.array_equal(s.found, s.found.astype(np.float32)) for s in scenes)
-    if rounded and off < 1e-6:
-        return [Mistake("float32 cast", "the values are those of float32: something was cast")]
-    if 1e-9 < off < 2.5e-7:
-        return [Mistake("float32 cast", f"off by {off:.1g} in places, as after a cast to float32")]
+    if off < 1e-6 and (where := _cast(scenes)):
+        return [Mistake("float32 cast", f"{where} float32: something was cast")]
     return [Mistake("relative slip", f"off by {off:.1g} of the largest, differently in places: a "
-                                    "step of differences, an approximation, a wrong digit?")]
+                                    "step of differences, a small number added to a divisor, an "
+                                    "approximation, a wrong digit?")]
+
+
+def _cast(scenes: list[Scene]) -> str:
+    """Say what is of float32, in every scene; "" if nothing is, or if all was from the start."""
+    if any(a.dtype == np.float32 for a in scenes[0].arrays):
+        return ""
+    for says, as_cast in (("the values are those of", lambda s: _single(s.found)),
+                          ("g is used as", lambda s: s.through(_single(s.u))),
+                          ("the slope is of", lambda s: s.through(s.u, _single(s.jacobian))),
+                          ("the operands are used as", _of_single_operands)):
+        try:
+            if all(close(s.found, as_cast(s), 1e-2 * _off(s)) for s in scenes):
+                return says
+        except Exception:  # operands that are rounded may be out of the domain
+            continue
+    return "off in places, up and down, as after a cast to" if _scattered(scenes) else ""
+
+
+def _single(a: Array) -> Array:
+    return a.astype(np.float32).astype(float)
+
+
+def _of_single_operands(s: Scene) -> Array:
+    return s.through(s.u, s.truth([_single(a) for a in s.arrays])[s.k])
+
+
+def _off(s: Scene) -> float:
+    """How far the gradient is off, relative to its largest element."""
+    return float(np.max(np.abs(s.found - s.right), initial=0)
+                 / np.max(np.abs(s.right), initial=1e-300))
+
+
+def _scattered(scenes: list[Scene]) -> bool:
+    """Tell whether elements are off as by rounding to 24 bits: both ways, each by about 6e-8.
+
+    Rounding is another at a point close by; what a smooth function is off by is nearly the same.
+    """
+    slips = []
+    for s in scenes:
+        some = s.right != 0
+        slips.append((np.where(some, s.found, 1) / np.where(some, s.right, 1) - 1).reshape(-1))
+    slip = np.concatenate(slips)
+    slip = slip[slip != 0]
+    if slip.size < 6 or not 0.2 <= np.mean(slip > 0) <= 0.8:
+        return False
+    here, near = slips[0], slips[-1]
+    smooth = np.all(np.abs(here - near) <= 0.3 * np.maximum(np.abs(here), np.abs(near)))
+    return bool(np.median(np.abs(slip)) > 1.2e-8 and 3e-8 < np.max(np.abs(slip)) < 2.5e-7
+                and not smooth)
 
 
 def _even(scenes: list[Scene], off: float) -> bool:
