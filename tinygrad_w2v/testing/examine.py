@@ -19,6 +19,7 @@ from ..tensor import as_plain
 from .claims import (
     ROUNDS,
     inputs_unchanged,
+    kept,
     laid_out,
     no_aliases,
     nudged,
@@ -36,6 +37,7 @@ from .slopes import (
     Truth,
     complex_slopes,
     draw_cotangent,
+    draw_digits,
     everywhere,
     find_truth,
     one_sided,
@@ -60,6 +62,8 @@ Function = Callable[..., Any]
 LARGE = 1024.0       # a cotangent that somebody might clip; its inverse somebody might drop
 SAYS = {
     "tie rule": "where values are equal, the shares must add up to what moving them together does",
+    "not a number": "the function has finite slopes on all sides: choose one where the rule "
+                    "divides 0 by 0",
     "strong zero dropped": "a cotangent of 0 must give 0 even where the slope is infinite: "
                            "np.where(g == 0, 0, …), or elementwise=True"}
 ORDINALS = {2: "second", 3: "third"}
@@ -73,7 +77,9 @@ DIRECTIONS = 8       # and directions through all of them
 class Agreement(NamedTuple):
     """What a passed check has shown: how many derivatives, judged by what, how far off the worst.
 
-    `worst` is relative to the largest derivative by the same operand. `covered` says what has been
+    `worst` is relative to the largest derivative by the same operand, whatever rounding excuses;
+    only where that derivative is itself no more than rounding, all terms having cancelled, it is
+    measured in tolerances of what rounding makes of them. `covered` says what has been
     compared: "the whole Jacobian", "every element", or how many elements and directions of a
     problem too large for that.
     """
@@ -150,6 +156,9 @@ class Case:
         if u.shape != out.shape:
             raise ValueError(f"the cotangent has shape {u.shape}, the function gave {out.shape}: "
                              "they must be equal")
+        if u.size and not u.any():
+            raise ValueError("the cotangent is zero everywhere: any gradient would pass. Pass one "
+                             "that is not, or none")
         self.given = u
         return u
 
@@ -163,6 +172,7 @@ class Case:
             zero_in_zero_out(run, arrays, u)
         repeatable(dense(again, arrays), known)
         inputs_unchanged(self.subject, run, arrays, u.copy())
+        kept(run, u)
         if self.layouts and sum(a.size for a in arrays) <= EVERY:
             laid_out(self.subject, run, arrays, u, known, together=True)
 
@@ -210,18 +220,21 @@ class Case:
               ) -> tuple[Array, str]:
         """Choose the cotangents, one a row: the main one, a large one with zeros, a small one.
 
-        And, if there are few, all units.
+        And, if there are few, all units. The large one has all the digits that its type has, so
+        that no narrower type can hold it.
         """
         m, n = run.out.size, sum(a.size for a in self.operands)
         rows = [self.u.reshape(1, -1).astype(float)]
         if m:
             some = ((np.arange(m) + rng.integers(3)) % 3 != 0) * alive  # a zero among three
-            rows.append(draw_cotangent(rng, (1, m)) * some * LARGE)
+            rows.append(draw_digits(rng, (1, m), self.u.dtype).astype(float) * some * LARGE)
             rows += [draw_cotangent(rng, (1, m)) * alive / LARGE] * thorough
         covered = "every element"
         if thorough and 0 < m * n <= UNITS and alive.all():
             rows.append(np.eye(m))
             covered = "the whole Jacobian"
+        if not alive.all():
+            covered += f", for a cotangent with {m - np.count_nonzero(alive)} zeros among {m}"
         return np.concatenate(rows), covered
 
     def compare(self, found: list[Array], truth: Truth, weights: Array, places: Sequence[Array],
@@ -236,41 +249,47 @@ class Case:
             size = np.max(np.abs(r[0]), initial=0)
             if not fine.all():
                 for rounds in ROUNDS, 16 * ROUNDS:  # what is seldom seen is sought longer
-                    floors = self.floors(weights, places, truth.oracle, rounds)[k]
+                    floors = self.floors(weights, places, truth, rounds)[k]
                     verdicts = _verdicts(g, r, error, limit, truth.oracle, floors)
                     if _far(np.abs(g - r)[verdicts > 0], floors):
                         break
                 if verdicts.any():
                     self.fail(k, g, r, error, verdicts, weights, places[k], truth, why)
-                size = max(size, float(floors[0, 0]) / limit)
+                if size <= floors[0, 0]:
+                    size = float(floors[0, 0]) / limit
             if size:
                 worst = max(worst, float(np.max(np.abs(g[0] - r[0])) / size))
         return worst
 
     def limit(self) -> float:
         """How far gradients may be off, relative to the largest; the least precision counts."""
-        names = [a.dtype.name for a in (*self.operands, self.u)]
-        return max(RTOL[name] for name in names) if self.rtol is None else self.rtol
+        return self.precision() if self.rtol is None else self.rtol
 
-    def floors(self, weights: Array, places: Sequence[Array], oracle: str, rounds: int
+    def precision(self) -> float:
+        """How far rounding moves gradients, relative to the largest."""
+        return max(RTOL[a.dtype.name] for a in (*self.operands, self.u))
+
+    def floors(self, weights: Array, places: Sequence[Array], truth: Truth, rounds: int
                ) -> list[Array]:
         """How far gradients may be off because numbers are rounded; one for each row of weights.
 
         Operands and cotangents are rounded anew, again and again. What is counted is how far the
         true gradient moves by that, and how the distance between gradient and truth scatters: a
-        wrong gradient keeps its distance, rounding does not. Nothing is learnt from the point
-        itself.
+        wrong gradient keeps its distance, rounding does not. But what scatters need not be
+        rounding, so `most_scatter` bounds the second part. Nothing is learnt from the point itself.
         """
         rng = np.random.default_rng(1)
-        truths, scatter = list[list[Array]](), list[list[Array]]()
+        truths, scatter, highest = list[list[Array]](), list[list[Array]](), 0.0
         for _ in range(rounds):
             *moved, w = nudged(rng, [*self.operands, weights.astype(self.u.dtype)])
             wide, w = [a.astype(float) for a in moved], w.astype(float)
             try:
-                rows = pulled(self.subject, self.subject.run(moved), moved, w)
+                run = self.subject.run(moved)
+                highest = max(highest, float(np.max(np.abs(run.out), initial=0)))
+                rows = pulled(self.subject, run, moved, w)
                 found = [g[:, p].astype(float) for g, p in zip(rows, places, strict=True)]
                 true = [np.zeros(g.shape) for g in found]
-                if oracle == COMPLEX:
+                if truth.oracle == COMPLEX:
                     program, value = self.ref or self.subject.value, self.subject.value(*wide)
                     true = complex_slopes(program, wide, value, w, places,
                                           STEP * rng.uniform(1, 2), guarded=False).slopes
@@ -282,8 +301,23 @@ class Case:
         if len(truths) < 2:
             return none
         sizes = np.max(np.abs(weights), axis=1, keepdims=True, initial=0)
-        return [np.nan_to_num(4 * _span(s, sizes) + 2 * _span(t, sizes), nan=0, posinf=0)
-                for s, t in zip(zip(*scatter, strict=True), zip(*truths, strict=True), strict=True)]
+        most = [self.most_scatter(k, r, sizes * max(1.0, highest))
+                for k, r in enumerate(truth.slopes)]
+        return [np.nan_to_num(np.minimum(4 * _span(s, sizes), limit) + 2 * _span(t, sizes),
+                              nan=0, posinf=0)
+                for s, t, limit in zip(zip(*scatter, strict=True), zip(*truths, strict=True), most,
+                                       strict=True)]
+
+    def most_scatter(self, k: int, r: Array, terms: Array) -> Array:
+        """How far rounding may move a gradient by operand k further than the truth, row by row.
+
+        No more than 1000 tolerances of the largest derivative. Where that is rounding itself, all
+        terms have cancelled: then `terms`, as large as weights times values, give the scale.
+        """
+        size, x = np.max(np.abs(r), axis=1, keepdims=True, initial=0), np.abs(self.operands[k])
+        tolerance = self.precision()
+        rounded = tolerance * terms * max(1.0, 1 / float(np.min(x, where=x > 0, initial=1)))
+        return np.asarray(1000 * tolerance * size + np.where(size <= rounded, 1000, 1) * rounded)
 
     def fail(self, k: int, g: Array, r: Array, error: Array, verdicts: Array, weights: Array,
              chosen: Array, truth: Truth, why: NotAnalyticError | None) -> None:
@@ -349,7 +383,7 @@ class Case:
             low, high = slopes.min(axis=0), slopes.max(axis=0)
             claimed, doubt = rows @ v, np.max([doubt for *_, doubt in sides], axis=0)
             margin = 1e-3 * (high - low) + 1e-6 * (np.abs(low) + np.abs(high)) + 10 * doubt
-            outside = (claimed < low - margin) | (claimed > high + margin)
+            outside = ~((claimed >= low - margin) & (claimed <= high + margin))
             if outside.any() and np.all(np.isfinite(margin)):
                 self._no_subgradient(int(np.argmax(outside)), v, kind, claimed, low, high,
                                      np.eye(m), cuts)
@@ -364,6 +398,8 @@ class Case:
             f"wrong gradient by operand {k} at element {place}, at a kink: {kind}, the function "
             f"has slopes from {low[c]} to {high[c]}\n  {self.subject.name}: {claimed[c]}, which is "
             "no sub-gradient", operand=k, element=place, mistake="tie rule")
+        if np.isnan(claimed[c]):
+            told.mistake = "not a number"
         told.u = weights[c].reshape(self.u.shape).astype(self.u.dtype)
         raise told
 

@@ -15,7 +15,12 @@ import numpy as np
 from ..sparse import Array
 from ..tensor import as_plain
 from .examine import Agreement as Agreement, Case
-from .slopes import bumped as bumped, complex_step as complex_step, draw_cotangent as draw_cotangent
+from .slopes import (
+    bumped as bumped,
+    complex_step as complex_step,
+    draw_cotangent as draw_cotangent,
+    draw_digits,
+)
 from .subject import GradientError as GradientError, Pair, Program, Subject, slope_along
 
 Function = Callable[..., Any]
@@ -54,6 +59,8 @@ def check_grad(f: Function, *arrays: Any, ref: Function | None = None, order: in
     ...     print(error.mistake, error.operand, error.element)
     constant factor 0 (0,)
     """
+    if order < 1:
+        raise ValueError(f"order is {order}: it must be 1 or more, or nothing is checked")
     template, operands = sort_arguments(arrays, "f")
     subject = Program(f, template)
     rng = np.random.default_rng(seed)
@@ -63,7 +70,7 @@ def check_grad(f: Function, *arrays: Any, ref: Function | None = None, order: in
         return given
     u = case.u
     for level in range(2, order + 1):
-        along = [draw_cotangent(rng, a.shape, a.dtype) for a in operands]
+        along = [draw_digits(rng, a.shape, a.dtype) for a in operands]
         f, ref = slope_along(f, u, along, template), ref and slope_along(ref, u, along, template)
         rng = np.random.default_rng(seed + level - 1)
         case = Case(Program(f, template), operands, ref and _reference(ref, template), rtol, seed,

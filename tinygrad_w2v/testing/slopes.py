@@ -49,6 +49,11 @@ def draw_cotangent(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any 
     return np.asarray(sizes * signs, dtype)
 
 
+def draw_digits(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = float) -> Array:
+    """Draw a cotangent with all the digits that `dtype` has: no narrower type can hold it."""
+    return np.asarray(draw_cotangent(rng, shape) * (1 + rng.uniform(0, 1 / 64, shape)), dtype)
+
+
 def bumped(arrays: Sequence[Array], k: int, place: tuple[int, ...], step: complex) -> list[Array]:
     """Copy `arrays`, with `step` added to one element of number `k`."""
     moved = [np.array(a, complex if isinstance(step, complex) else float) for a in arrays]
