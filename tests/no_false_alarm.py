@@ -6,6 +6,7 @@ checks every function at SEEDS points (100), drawn anew for each, in double and 
 and prints how many checks were made and every false alarm. The suite runs one seed of it.
 """
 
+import argparse
 import sys
 import time
 
@@ -154,7 +155,9 @@ def false_alarms(seeds):
 
 
 if __name__ == "__main__":
-    start, seeds = time.perf_counter(), range(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("seeds", type=int, nargs="?", default=100, help="points (default: 100)")
+    start, seeds = time.perf_counter(), range(parser.parse_args().seeds)
     made, alarms = false_alarms(seeds)
     for seed, name, error in alarms:
         print(f"seed {seed}, {name}: {error}\n")

@@ -262,5 +262,6 @@ def fetch(grad: Any, i: int) -> tuple[Array | None, Array] | None:
         raise FloatingPointError(
             f"the gradient of params[{i}], of shape {grad.shape}, holds NaN or infinity, and no "
             "parameter has moved. Look for a log or sqrt of 0 and an overflowing exp in the loss, "
-            "or lower lr; zero_grad() drops the gradients")
+            "or lower lr; `with tg.debug():` around the loop names the operation. zero_grad() "
+            "drops the gradients")
     return ids, g
