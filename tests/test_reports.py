@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from tinygrad_w2v.testing import GradientError, check_vjp
+import tinygrad_w2v as tg
+from tinygrad_w2v.testing import GradientError, check_grad, check_vjp, mistakes, report
+from tinygrad_w2v.testing.report import shrink, steps
+from tinygrad_w2v.testing.subject import Pair, Program
 
 X = np.array([0.5, -1.25, 2.0])
 
@@ -67,3 +70,93 @@ def test_degrees_of_freedom_are_named_among_the_factors(n, factor, name):
                  x)
     assert error.mistake == "constant factor"
     assert f", {name}, n the number of elements" in str(error)
+
+
+def test_the_rule_that_drops_the_strong_zero_is_named():
+    root = tg.rule(lambda x: np.sqrt(x), x=lambda g, x: g * 0.5 / tg.sqrt(x))
+    error = told(check_grad, lambda x: tg.where(x > 0, root(x), x), np.array([-1.0, 2.0]))
+    assert error.mistake == "strong zero dropped"
+    assert "g * 0.5 / tg.sqrt(x)" in str(error)
+
+
+def test_the_cotangent_that_a_step_received_is_kept():
+    program = Program(lambda x: tg.where(x > 0, tg.sqrt(x), x))
+    root = next(step for step in steps(program, [np.array([-1.0, 2.0])])
+                if step.rule.name == "sqrt")
+    assert root.received.tolist() == [0, 1]
+    assert root.unjudged
+    assert root.poisoned() is None
+
+
+def test_every_rule_is_right_only_if_every_step_was_judged():
+    finite, not_finite = np.array([1.0, 2.0]), np.array([-1.0, 2.0])
+    for at, said in ((finite, "every rule that was used is right"),
+                     (not_finite, "1 could not be judged")):
+        found = steps(Program(lambda x: tg.where(x > 0, tg.sqrt(x), x)), [at])
+        assert len(list(found)) == 2
+        assert said in found.says()
+    assert steps(Program(lambda x: x.detach() + 1), [finite]).says().startswith("no operation")
+
+
+def test_of_many_steps_the_ends_of_each_kind_come_first_and_what_is_left_is_counted(monkeypatch):
+    def long(x):
+        for _ in range(100):
+            x = tg.sin(x)
+        return tg.exp(x) * x
+
+    found = steps(Program(long), [X])
+    everything = list(found)
+    assert [step.rule.name for step in everything[:4]] == ["sin", "sin", "exp", "multiply"]
+    assert len(everything) == len(found) == 102
+    assert everything[0].operands[0].tolist() == X.tolist()
+    assert "right by itself" in found.says()
+    monkeypatch.setattr(report, "SECONDS", -1)
+    assert len(list(found)) == 1
+    assert "of 102 operations 101 were not looked at" in found.says()
+
+
+def test_large_arrays_are_shrunk_by_a_corner_and_not_by_halves():
+    sizes = []
+
+    def fails(arrays):
+        sizes.append(arrays[0].size)
+        return True
+
+    small, = shrink([np.ones((1000, 1000))], fails)
+    assert max(sizes) == 32 * 32
+    assert small.size <= 30
+
+
+def test_a_mistake_outside_every_corner_is_still_shrunk():
+    a = np.zeros(100_000)
+    a[-1] = 1
+    small, = shrink([a], lambda arrays: bool(arrays[0].any()))
+    assert small.any()
+    assert small.size < a.size
+
+
+def test_when_time_is_over_shrinking_stops_and_gives_what_fails(monkeypatch):
+    monkeypatch.setattr(report, "SHRINKING", -1)
+    small, = shrink([np.ones(1000)], lambda arrays: pytest.fail("looked again"))
+    assert small.size == 1000
+
+
+def test_a_name_is_not_sought_when_time_is_over(monkeypatch):
+    monkeypatch.setattr(mistakes, "SECONDS", -1)
+    wrong = Pair(np.exp, lambda g, x: -g * np.exp(x))
+    assert mistakes.name_mistakes(wrong, [X], 0) == []
+    monkeypatch.undo()
+    assert mistakes.name_mistakes(wrong, [X], 0)[0].name == "wrong sign"
+
+
+def test_a_jacobian_too_large_is_not_computed_and_the_vjp_not_asked():
+    wrong = Pair(np.exp, lambda g, x: pytest.fail("asked"))
+    assert mistakes.name_mistakes(wrong, [np.ones(1000)], 0) == []
+
+
+def test_where_the_slope_is_truly_infinite_no_zero_was_dropped():
+    root = tg.rule(lambda x: np.sqrt(x), x=lambda g, x: g * 0.5 / tg.sqrt(x))
+    for x, poisoned in (([1.0, 0.0], None), ([0.0, 1.0], 0)):
+        step, = [step for step in steps(Program(lambda x: root(x) * np.array([0.0, 1.0])),
+                                        [np.array(x)]) if step.rule is root.rule]
+        assert step.poisoned() == poisoned

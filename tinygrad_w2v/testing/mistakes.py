@@ -11,17 +11,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..graph import unbroadcast
 from ..sparse import Array
+from .report import steps
 from .slopes import draw_cotangent, everywhere, find_truth
-from .subject import Pair, Subject, pulled
+from .subject import Pair, Program, Subject, pulled
 
 LARGEST = 40_000  # entries of a Jacobian that is worth computing for a name
 NOT_DYADIC = 1.1  # cotangents are drawn with few digits, and a cast would not change them
+SECONDS = 2.0  # for a name
 Candidates = Iterator[tuple[str, str, Any]]
 
 CONSTANTS = {"ln 2": math.log(2), "ln 10": math.log(10), "π": math.pi, "√2": math.sqrt(2),
@@ -35,6 +38,10 @@ class Mistake(NamedTuple):
     says: str
 
 
+class TooLargeError(ValueError):
+    """The Jacobian is not worth computing for a name."""
+
+
 class Scene:
     """One point and one cotangent: what the gradient by operand k is there, and what it should be.
 
@@ -44,6 +51,8 @@ class Scene:
     def __init__(self, subject: Subject, arrays: Sequence[Array], k: int, seed: int):
         self.subject, self.arrays, self.k = subject, list(arrays), k
         run = subject.run(self.arrays)
+        if run.out.size * sum(a.size for a in arrays) > LARGEST:
+            raise TooLargeError
         self.out = run.out.copy()
         drawn = draw_cotangent(np.random.default_rng(seed), self.out.shape, float)
         self.u = (drawn * NOT_DYADIC).astype(self.out.dtype).astype(float)
@@ -64,7 +73,7 @@ class Scene:
         wide = [a.astype(float) for a in arrays]
         value = self.subject.value(*wide)
         if value.size * sum(a.size for a in arrays) > LARGEST:
-            raise ValueError("too large")
+            raise TooLargeError
         truth, _ = find_truth(self.subject.value, wide, value, np.eye(value.size),
                               everywhere(arrays))
         return truth.slopes
@@ -90,7 +99,7 @@ def name_mistakes(subject: Subject, arrays: Sequence[Array], k: int) -> list[Mis
         if not scenes:
             return []
         if not all(np.isfinite(scene.found).all() for scene in scenes):
-            return [Mistake("not finite", "the gradient is not finite where the true one is")]
+            return [_not_finite(subject, arrays)]
         return _remove_echoes([*_nearly(scenes), *_fitting(scenes), *_factors(scenes)])
 
 
@@ -98,13 +107,30 @@ def _scenes(subject: Subject, arrays: Sequence[Array], k: int) -> Iterator[Scene
     """Look at the point twice, and at one close by."""
     rng = np.random.default_rng(12345)
     near = [np.asarray(a * rng.uniform(0.96, 1.04, a.shape), a.dtype) for a in arrays]
+    began = perf_counter()
     for seed, point in enumerate([arrays, arrays, near]):
+        if perf_counter() - began > SECONDS / 2:
+            return
         try:
             scene = Scene(subject, point, k, seed)
+        except TooLargeError:
+            return
         except Exception:  # the point close by may be out of the domain, and no name is no harm
             continue
         if np.isfinite(scene.right).all() and not close(scene.found, scene.right, 1e-12):
             yield scene
+
+
+def _not_finite(subject: Subject, arrays: Sequence[Array]) -> Mistake:
+    """Name the rule that makes of a cotangent of 0 what is not finite, if there is one."""
+    try:
+        for step in steps(subject, arrays) if isinstance(subject, Program) else []:
+            if (k := step.poisoned()) is not None:
+                return Mistake("strong zero dropped", "a cotangent of 0 must give 0 even where the "
+                               f"slope is infinite, and does not in {step.says(k)}")
+    except Exception:  # a step that cannot be taken again is not accused
+        pass
+    return Mistake("not finite", "the gradient is not finite where the true one is")
 
 
 def close(a: Array, b: Any, rtol: float) -> bool:
@@ -139,10 +165,15 @@ def _fitting(scenes: list[Scene]) -> list[Mistake]:
 
 
 def _candidates(scene: Scene) -> Candidates:
+    """Go through the hypotheses, until the time for one scene is over."""
+    began = perf_counter()
     for family in (_lost, _cotangents, _unbroadcasts, _signs, _slopes, _orders, _operands,
                    _duplicates, _jacobians, _arguments, _shuffled):
         try:
-            yield from family(scene)
+            for candidate in family(scene):
+                yield candidate
+                if perf_counter() - began > SECONDS / 3:
+                    return
         except Exception:  # a hypothesis that cannot be evaluated here explains nothing
             continue
 
