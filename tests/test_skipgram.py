@@ -183,8 +183,8 @@ def test_shared_curvature_steps_are_their_formula():
     g_v, g_u, g_b = np.asarray(v.grad), u.grad, bias.grad
     SharedCurvature(*tensors, totals).step(rate=0.5)
     np.testing.assert_allclose(v.data, V - 0.5 * newton(g_v, U), rtol=1e-10)
-    np.testing.assert_allclose(u.data, U - 0.5 * 0.7 * newton(g_u, V), rtol=1e-10)
-    np.testing.assert_allclose(bias.data, b - 0.25 * 0.7 * np.clip(g_b / (totals + 1), -1, 1))
+    np.testing.assert_allclose(u.data, U - 0.5 * newton(g_u, V), rtol=1e-10)
+    np.testing.assert_allclose(bias.data, b - 0.25 * np.clip(g_b / (totals + 1), -1, 1))
     np.testing.assert_array_equal(v.data[[1, 2, 3, 5]], V[[1, 2, 3, 5]])
 
 

@@ -74,7 +74,7 @@ def test_scores_beyond_the_limits_of_exp_have_their_loss(shift):
 @pytest.fixture
 def small(monkeypatch):
     """Several tiles and shards of a small vocabulary, and threads for them."""
-    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0)):
+    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0), ("FEW", 9)):
         monkeypatch.setattr(exact, name, value)
 
 
@@ -88,6 +88,39 @@ def test_any_number_of_threads_gives_the_same_bits(small, bias, monkeypatch):
         found.add((model.V.data.tobytes(), model.U.data.tobytes(), tuple(model.losses)))
         found.add(("E1", model.objective(language(5))))
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("k", [1, 4, 9])
+def test_the_first_words_counts_are_those_among_all(k):
+    counts = problem(9, 2, 3)[3]
+    first = counts.first(k)
+    np.testing.assert_array_equal(first.dense(np.arange(k)), counts.dense(np.arange(k))[:, :k])
+    np.testing.assert_allclose(first.totals, counts.dense(np.arange(k))[:, :k].sum(axis=1))
+
+
+def test_passes_over_the_most_frequent_words_first_make_e1_fall_sooner(monkeypatch):
+    text, losses = language(7, groups=20), []
+    for few in (1 << 11, 20):
+        monkeypatch.setattr(exact, "FEW", few)
+        model = SkipGram(vector_size=8, min_count=1, loss="softmax", epochs=2)
+        losses.append(model.fit(text, progress=False).losses[0])
+    assert losses[1] < losses[0]
+
+
+def test_a_training_that_warmed_up_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path, small,
+                                                                            monkeypatch):
+    monkeypatch.setattr(exact, "FEW", 5)
+
+    def fitted(**given):
+        model = SkipGram(vector_size=5, min_count=1, loss="softmax", epochs=3)
+        return model.fit(language(5), progress=False, **given)
+
+    whole, path = fitted(), tmp_path / "m"
+    fitted(checkpoint=path, callbacks=[lambda made: True])
+    assert len(SkipGram.load(path).losses) == 1
+    again = fitted(checkpoint=path)
+    np.testing.assert_array_equal(whole.V.data, again.V.data)
+    np.testing.assert_array_equal(whole.U.data, again.U.data)
 
 
 def test_tiles_and_shards_change_nothing_but_rounding(monkeypatch):

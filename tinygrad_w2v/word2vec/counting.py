@@ -204,6 +204,15 @@ class CoOccurrences:
             line[self.outside[here]] = self.count[here]
         return block
 
+    def first(self, k: int) -> CoOccurrences:
+        """The pairs of the first k words with each other."""
+        stop = self.starts[k]
+        keep = self.outside[:stop] < k
+        starts = np.append(0, np.cumsum(keep))[self.starts[: k + 1]]
+        count = self.count[:stop][keep]
+        totals = np.bincount(np.repeat(np.arange(k), np.diff(starts)), count, k)
+        return CoOccurrences(self.outside[:stop][keep], count, starts, totals, self.positions)
+
     def blocks(self, order: Array) -> Iterator[Array]:
         """Cut `order`, a list of centre words, into blocks of 512.
 

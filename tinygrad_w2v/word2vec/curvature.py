@@ -27,7 +27,7 @@ class SharedCurvature:
     """
 
     def __init__(self, V: Tensor, U: Tensor, bias: Tensor | None, totals: Array, *,
-                 lr_u: float = 0.7, lr_v: float = 1.0, damping: float = 0.1, refresh: int = 8):
+                 lr_u: float = 1.0, lr_v: float = 1.0, damping: float = 0.1, refresh: int = 8):
         self.V, self.U, self.bias = V, U, bias
         self.totals = totals.astype(V.dtype)
         self.share = (totals / max(totals.sum(), 1)).astype(V.dtype)

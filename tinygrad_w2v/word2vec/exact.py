@@ -27,6 +27,8 @@ from .threads import cores, in_order
 
 TILE = 2048  # words o
 SHARD = 256  # words c
+WARM = 4  # passes over the most frequent words, one in so many of all, before the first
+FEW = 1 << 11  # words that need no such passes
 SMALL = 1 << 21  # scores in a block, below which threads are not worth their start
 
 Pairs = tuple[Array, Array]  # places (in a matrix of scores, flattened), counts
@@ -180,6 +182,8 @@ class ExactSoftmax:
         E1 times T, its part of T, and the share of the pass that is done then.
         """
         rng, n, done = np.random.default_rng([self.seed, epoch]), self.counts.n, 0
+        if epoch == skip == 0 and n > FEW:
+            self.warm_up(n // WARM, rate)
         bias = None if self.bias is None else self.bias.data
         tiles = Tiles(self.U.data, bias, self.counts)
         for number, rows in enumerate(self.counts.blocks(rng.permutation(n))):
@@ -187,6 +191,22 @@ class ExactSoftmax:
             if number >= skip:
                 value = self.step(tiles, rows, rate(begin / n))
                 yield value, self.counts.positions * len(rows) / n, done / n
+
+    def warm_up(self, k: int, rate: Callable[[float], float]) -> None:
+        """Make passes over the first k words alone.
+
+        From a random start, U and V each wait for the other to learn. The most frequent words find
+        their places against each other for (k/n)² of the price, and the others then against them.
+        """
+        V, U = (Tensor(table.data[:k], requires_grad=True) for table in (self.V, self.U))
+        bias = None if self.bias is None else Tensor(self.bias.data[:k], requires_grad=True)
+        first = ExactSoftmax(V, U, bias, self.counts.first(k), self.seed)
+        first.workers = self.workers
+        for number in range(WARM):
+            for _ in first.steps(number + 1, lambda _: rate(0)):
+                pass
+        with self.V.edit() as v, self.U.edit() as u:
+            v[:k], u[:k] = V.data, U.data
 
     def step(self, tiles: Tiles, rows: Array, rate: float) -> float:
         """Move V in the words `rows`, U and the bias by the gradient of their part of E1."""
