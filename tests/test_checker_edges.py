@@ -91,3 +91,82 @@ def test_a_gradient_that_is_not_a_number_is_wrong():
     assert mistake_of(lambda x: np.sqrt((x * x).sum()),
                       lambda g, x: g * x / np.sqrt((x * x).sum()),
                       np.zeros(2)) == "not a number"
+
+
+# ── small terms, large arrays, mixed types ────────────────────────────────────────────────────────
+
+L1 = 1e-4
+
+
+def regularised(w):
+    return ((w - 0.3)**2).sum() + L1 * np.abs(w).sum()
+
+
+def test_a_small_term_that_is_not_analytic_is_noticed():
+    done = check_grad(lambda w: ((w - 0.3)**2).sum() + L1 * tg.abs(w).sum(), X3)
+    assert done.oracle != "complex step"
+
+
+def test_a_small_term_that_is_dropped_is_found():
+    check_vjp(regularised, lambda g, w: g * (2 * (w - 0.3) + L1 * np.sign(w)), X3)
+    mistake_of(regularised, lambda g, w: g * 2 * (w - 0.3), X3)
+
+
+def spoilt(factor, at):
+    def vjp(g, x):
+        out = g * np.cos(x)
+        out[at] *= factor
+        return out
+
+    return vjp
+
+
+@pytest.mark.parametrize(("n", "factor", "dtype"), [
+    (10**6, 0, "f4"), (10**5, 3, "f4"), (20_000, 1.15, "f4"), (10**5, 1 + 1e-4, "f4"),
+    (10**5, 1 + 1e-10, "f8")])
+def test_one_wrong_element_among_many_is_found(n, factor, dtype):
+    x = np.linspace(0.5, 1.5, n, dtype=dtype)
+    with pytest.raises(GradientError) as caught:
+        check_vjp(np.sin, spoilt(factor, n // 3), x)
+    assert caught.value.element is not None
+
+
+def test_one_wrong_element_of_a_sum_over_many_is_found():
+    def vjp(g, x):
+        return spoilt(1.15, 7000)(g, x)
+
+    mistake_of(lambda x: np.sin(x).sum(), vjp, np.linspace(0.5, 1.5, 20_000, dtype="f4"))
+
+
+def test_many_right_elements_are_right():
+    for dtype in "f4", "f8":
+        x = np.linspace(0.5, 1.5, 20_000, dtype=dtype)
+        check_vjp(np.sin, lambda g, x: g * np.cos(x), x)
+        check_vjp(lambda x: np.sin(x).sum(), lambda g, x: g * np.cos(x), x)
+
+
+def test_a_double_operand_is_judged_in_double_beside_a_single_one():
+    y = np.array([0.75, 1.5, -0.5], "f4")
+    check_vjp(lambda x, y: np.sin(x) + y, lambda g, x, y: (g * np.cos(x), g.astype("f4")), X3, y)
+    mistake_of(lambda x, y: np.sin(x) + y,
+               lambda g, x, y: (g * np.cos(x) * (1 + 1e-6), g.astype("f4")), X3, y)
+    check_vjp(lambda x, y: x * np.sin(y), lambda g, x, y: (
+        g * np.sin(y), (g * x * np.cos(y)).astype("f4")), X3, y)
+
+
+# ── functions in single precision ─────────────────────────────────────────────────────────────────
+
+
+def single(x):
+    return np.sin(np.asarray(x).astype("f4"))
+
+
+def test_a_function_that_gives_single_precision_is_not_judged_by_its_own_rounding():
+    def vjp(g, x):
+        return (g * np.cos(x)).astype(x.dtype)
+
+    for dtype in "f4", "f8":
+        x = X3.astype(dtype)
+        assert mistake_of(single, vjp, x) == "inconclusive"
+        check_vjp(single, vjp, x, ref=np.sin)
+        mistake_of(single, lambda g, x: 1.001 * vjp(g, x), x, ref=np.sin)

@@ -89,6 +89,9 @@ def find_truth(f: Function, arrays: Sequence[Array], value: Array, weights: Arra
             return complex_slopes(f, arrays, value, weights, places), None
         except NotAnalyticError as error:
             why = error
+            if np.finfo(value.dtype).eps > EPS:
+                why = NotAnalyticError(f"{error}; and the function gives {value.dtype} for float64,"
+                                       " too coarse for differences")
         precise = None
         if np.finfo(np.longdouble).eps < EPS:
             precise = difference_slopes(f, arrays, value, weights, places, np.longdouble)
@@ -154,6 +157,8 @@ def guard(f: Function, arrays: Sequence[Array], moved: Sequence[Array], value: A
     plain = run_complex(f, moved)
     if plain.shape != value.shape:
         raise NotAnalyticError(f"on complex numbers it has shape {plain.shape}, not {value.shape}")
+    if plain.dtype.kind == "c" and np.finfo(plain.dtype).eps > EPS:
+        raise NotAnalyticError(f"it gives {plain.dtype} for complex128")
     size = np.max(np.abs(value), initial=0)
     rng = np.random.default_rng(0)
     along = [draw_cotangent(rng, a.shape) for a in arrays]
@@ -191,8 +196,26 @@ def guard(f: Function, arrays: Sequence[Array], moved: Sequence[Array], value: A
         raise NotAnalyticError("a central difference contradicts the complex step"
                                if contradicted.any() else
                                "the slopes to the left and to the right differ: a kink")
+    small_terms(line, slope, noise)
     doubt = 4 * noise / step
     return np.where(doubt > 1e-12 * size, doubt, 0).reshape(-1)
+
+
+def small_terms(line: Callable[[float], Array], slope: Array, noise: Array) -> None:
+    """Raise NotAnalyticError where finer differences contradict `slope`: a penalty, |x|/10000.
+
+    From far and from near: what oscillates fast looks straight from too far away.
+    """
+    contradicted, judged = np.isfinite(slope), np.zeros(slope.shape, bool)
+    size = np.max(np.abs(slope), initial=0, where=contradicted)
+    for step in 2.0**-6, 2.0**-11, 2.0**-16:
+        difference, error = ridders(line, step)
+        allowed = 10 * error + 1e-8 * size + 2.0**14 * noise / step
+        known = np.isfinite(error) & np.isfinite(difference)
+        contradicted &= ~known | (np.abs(difference - slope) > allowed)
+        judged |= known
+    if np.any(contradicted & judged):
+        raise NotAnalyticError("an extrapolated difference contradicts the complex step")
 
 
 def bend(line: Callable[[float], Any], step: float, middle: Any = None) -> Any:
@@ -268,7 +291,13 @@ def best_ridders(line: Callable[[float], Array], x: float) -> tuple[Array, Array
         other, doubt = ridders(line, 2.0 ** np.floor(np.log2(abs(x))) / 16)
         closer = doubt < error
         column, error = np.where(closer, other, column), np.where(closer, doubt, error)
-    tiny = np.finfo(np.asarray(column).dtype).eps * scale
+    tiny = np.finfo(np.result_type(column, float)).eps * scale
+    if (own := np.finfo(np.asarray(line(0.0)).dtype).eps) > EPS:
+        # Rounding is larger than what so small a step shows; unless nothing at all is rounded.
+        steps = [scale / 2.0**k for k in range(6, 14)]
+        chords = np.array([(line(h) - line(-h)) / (2 * h) for h in steps])
+        beside = np.max(np.abs([line(steps[0]), line(-steps[0])]), axis=0)
+        error = error + np.where(np.ptp(chords, axis=0) == 0, 0, 64 * own * beside / scale)
     scatter = np.ptp([line(k * tiny) for k in (-3, -2, -1, 0, 1, 2, 3)], axis=0)
     return column, error + 1024 * scatter / scale
 
