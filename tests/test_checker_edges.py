@@ -95,7 +95,7 @@ def test_a_gradient_that_is_not_a_number_is_wrong():
 
 # ── small terms, large arrays, mixed types ────────────────────────────────────────────────────────
 
-L1 = 1e-4
+L1 = 1e-6
 
 
 def regularised(w):

@@ -210,7 +210,7 @@ def small_terms(line: Callable[[float], Array], slope: Array, noise: Array) -> N
     size = np.max(np.abs(slope), initial=0, where=contradicted)
     for step in 2.0**-6, 2.0**-11, 2.0**-16:
         difference, error = ridders(line, step)
-        allowed = 10 * error + 1e-8 * size + 2.0**14 * noise / step
+        allowed = 10 * error + 1e-8 * size + 2.0**9 * noise / step
         known = np.isfinite(error) & np.isfinite(difference)
         contradicted &= ~known | (np.abs(difference - slope) > allowed)
         judged |= known
