@@ -25,10 +25,11 @@ from .claims import (
     nudged,
     pure,
     repeatable,
+    untouched,
     zero_in_zero_out,
 )
 from .mistakes import Mistake, name_mistakes
-from .report import SHOWN, Step, show, shrink, source, steps, where
+from .report import SHOWN, Step, Steps, show, shrink, source, steps, where
 from .slopes import (
     COMPLEX,
     LONG,
@@ -71,6 +72,7 @@ UNITS = 256          # entries of a Jacobian that is compared whole
 EVERY = 500          # elements that are compared each
 WORK = 1_000_000     # elements times size of the largest array
 SAMPLE = 64          # elements compared of each operand, where they are too many
+ROUNDED = 200_000    # elements that are rounded anew, over all rounds
 DIRECTIONS = 8       # and directions through all of them
 
 
@@ -167,6 +169,7 @@ class Case:
         arrays, u, known = self.operands, self.u, dense(found, self.operands)
         cotangent = u.copy()
         again = run.backward(cotangent)
+        untouched(self.subject.name, [*arrays, cotangent], [*arrays, u])
         no_aliases(run, again, [cotangent, *arrays])
         if np.all(np.isfinite(run.out)):
             zero_in_zero_out(run, arrays, u)
@@ -293,7 +296,8 @@ class Case:
         """
         rng = np.random.default_rng(1)
         truths, scatter, highest = list[list[Array]](), list[list[Array]](), 0.0
-        for _ in range(rounds):
+        affordable = max(4, ROUNDED // (1 + sum(a.size for a in self.operands)))
+        for _ in range(min(rounds, affordable)):
             *moved, w = nudged(rng, [*self.operands, weights.astype(self.u.dtype)])
             wide, w = [a.astype(float) for a in moved], w.astype(float)
             try:
@@ -544,8 +548,12 @@ class Case:
 
     def diagnose(self, error: WrongGradientError) -> tuple[list[Mistake], str, str]:
         """Name the likely mistake, and the rule that is wrong by itself; or say that none is."""
-        for step in _steps(self.subject, self.operands):
+        used = _steps(self.subject, self.operands)
+        for step in used:
             k = wrong_operand(step, step.operands)
+            if k is None and (k := step.poisoned()) is not None:
+                name = "strong zero dropped"
+                return [Mistake(name, SAYS[name])], step.says(k), ""
             if k is not None:
                 names = name_mistakes(step, step.operands, k)
                 bent = Case(step, step.operands, None, None, 0)
@@ -556,8 +564,7 @@ class Case:
         names = names or self.name_bent(error.operand or 0)
         if isinstance(self.subject, Pair) or error.mistake:
             return names, "", ""
-        return names, "", ("every rule that was used is right by itself: look between them, for "
-                           "detach(), numpy(), no_grad(), or a constant made of an operand")
+        return names, "", used.says()
 
     def name_bent(self, k: int) -> list[Mistake]:
         """Say so if the gradient by operand k is not linear in the cotangent."""
@@ -695,11 +702,11 @@ def _narrow(along: list[Array], off: Function) -> tuple[int, tuple[int, ...], fl
     return k, place, said / flat[i], true / flat[i]
 
 
-def _steps(subject: Subject, arrays: Sequence[Array]) -> list[Step]:
+def _steps(subject: Subject, arrays: Sequence[Array]) -> Steps:
     try:
-        return steps(subject, arrays) if isinstance(subject, Program) else []
+        return steps(subject, arrays) if isinstance(subject, Program) else Steps()
     except Exception:  # a report that cannot be made better is still a report
-        return []
+        return Steps()
 
 
 def wrong_operand(subject: Subject, arrays: Sequence[Array]) -> int | None:
@@ -710,6 +717,8 @@ def wrong_operand(subject: Subject, arrays: Sequence[Array]) -> int | None:
     except WrongGradientError as error:
         return error.operand
     except Exception:  # what cannot be judged is not accused
+        if isinstance(subject, Step):
+            subject.unjudged = True
         return None
     return None
 
