@@ -130,9 +130,10 @@ def shards(rows: Array) -> list[Array]:
 
 def objective(V: Array, U: Array, bias: Array | None, counts: CoOccurrences) -> float:
     """Give E1, times T, as it is written."""
+    workers = cores() if counts.n**2 > SMALL else 1
     with one_thread():
         return sum(in_order(lambda rows: float(exact_loss(V[rows], U, bias, counts.dense(rows))),
-                            shards(np.arange(counts.n)), cores() if counts.n**2 > SMALL else 1))
+                            shards(np.arange(counts.n)), workers))
 
 
 class ExactSoftmax:

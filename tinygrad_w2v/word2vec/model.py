@@ -85,8 +85,9 @@ class SkipGram:
         For "softmax" alone: log P(o|c) = u_oᵀ v_c + b_o − …, so that word frequency need not be
         carried by a direction of U and V. False is E2 to the letter.
     workers
-        For "negative" alone: how many processes share the work. The result has the same bits for
-        any number. ("softmax" uses the threads of NumPy's BLAS.)
+        How many processes share the work ("negative"), or threads ("softmax", which takes as many
+        as NumPy's matrix products would if that is more). The result has the same bits for any
+        number.
     seed
         The same seed gives the same vectors.
 
