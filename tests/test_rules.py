@@ -202,6 +202,7 @@ def test_the_variance_of_nothing_is_no_number_and_needs_no_warning():
 
 @pytest.mark.parametrize(("fn", "derivatives"), [
     (lambda a, b: a - b, {"b": lambda g: -g, "a": lambda g: g}),
+    (lambda a, b, axis=0: a - b, {"b": lambda g: -g, "a": lambda g: g}),
     (lambda b, a: b - a, {"a": lambda g: -g, "b": lambda g: g})])
 def test_operands_in_another_order_than_the_functions_are_refused(fn, derivatives):
     with pytest.raises(TypeError, match="in this order"):
@@ -240,7 +241,7 @@ def test_only_numpys_functions_and_ufuncs_are_dispatched_to_a_rule():
 
 
 def test_what_a_rule_knows_of_itself_is_no_keyword_of_the_operation():
-    with pytest.raises(TypeError, match=r"not i|unexpected keyword"):
+    with pytest.raises(TypeError, match=r"einsum\(\) of a Tensor takes 1 operand\(s\) and subscripts"):
         rules.einsum(tg.Tensor([1.0]), subscripts="i->i", i=0)
 
 
