@@ -3,6 +3,8 @@
 
 # No input can tell such a mutant from the original, because:
 EQUIVALENT: dict[str, str] = {
+    "graph.fit: nce(share, Traced) else [type → ](g)._of(np.asarray(share":
+        "a class method is the same when taken from an instance",
     "graph.pull: wrap, sources = [type → ](g)._of, (*node.parents,":
         "a class method is the same when taken from an instance",
     'rules.Derivative.keywords: hape: shape, "i": i} if [self.wants → True] else {}':
@@ -91,6 +93,8 @@ EQUIVALENT: dict[str, str] = {
         "sech² is even",
     "rules.unless_0: return np.where(x [= → <]= 0, 1, x)":
         "it is given roots, which are never negative",
+    "rules.take:  = rule(_take, x=_take_x[ → , elementwise=True])":
+        "the flag counts where a slope depends on where it is taken; this one does not",
     "stable.below_peak: axis, np.result_type(x, [1 → 2].0), keepdims=True, init":
         "only its type counts",
     "stable.below_peak: axis, np.result_type(x, [1.0 → (-1.0)]), keepdims=True, initia":
