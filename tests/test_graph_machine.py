@@ -36,10 +36,10 @@ def in_place_always(total, share):
     return total + share
 
 
-def without_versions(node, i, g, honest=graph.pull):
+def without_versions(node, i, g, careful=False, honest=graph.pull):
     kept, node.versions = node.versions, ()
     try:
-        return honest(node, i, g)
+        return honest(node, i, g, careful)
     finally:
         node.versions = kept
 

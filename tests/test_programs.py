@@ -176,8 +176,8 @@ def test_nothing_is_noticed_where_nothing_is_wrong():
 def test_a_slope_that_is_off_by_a_billionth_is_noticed_in(name, monkeypatch):
     honest = graph.pull
 
-    def pull(node, i, g):
-        share = honest(node, i, g)
+    def pull(node, i, g, careful):
+        share = honest(node, i, g, careful)
         return share * (1 + 1e-9) if node.rule.name == name else share
 
     monkeypatch.setattr(graph, "pull", pull)
@@ -222,15 +222,15 @@ def test_a_planted_defect_is_noticed(what, monkeypatch):
 
 
 def test_a_gradient_that_is_no_number_is_noticed(monkeypatch):
-    monkeypatch.setattr(graph, "pull", lambda node, i, g: np.full(node.parents[i].shape, np.nan))
+    monkeypatch.setattr(graph, "pull", lambda node, i, *_: np.full(node.parents[i].shape, np.nan))
     assert programs.gradient_deviation(some(1)[0]) == np.inf
 
 
 def test_a_failing_program_is_made_short(monkeypatch):
     honest = graph.pull
 
-    def pull(node, i, g):
-        return honest(node, i, g) * (2 if node.rule.name == "tanh" else 1)
+    def pull(node, i, g, careful):
+        return honest(node, i, g, careful) * (2 if node.rule.name == "tanh" else 1)
 
     monkeypatch.setattr(graph, "pull", pull)
     fails = lambda p: not programs.gradient_deviation(p) <= GRADIENT

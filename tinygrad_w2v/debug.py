@@ -23,9 +23,9 @@ import numpy as np
 
 from . import watch
 from .functional import jvp
-from .graph import Leaf, Node, Traced, recording, unbroadcast
+from .graph import Leaf, Node, Traced, recording
 from .rules import Rule
-from .sparse import Array, RowGrad
+from .sparse import Array, RowGrad, unbroadcast
 from .tensor import Tensor
 
 VARIABLE = "TINYGRAD_W2V_DEBUG"  # in the environment: worker processes watch, too

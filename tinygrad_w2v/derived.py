@@ -14,8 +14,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from . import rules
 from .graph import Traced
-from .rules import LETTERS, NUMPY, Function, count
+from .rules import LETTERS, NUMPY, Function
 from .sparse import Array
+from .stable import count, shape_of
 
 
 def stands_for(*functions: Function) -> Callable[[Function], Function]:
@@ -33,7 +34,8 @@ def is_plain(x: Any) -> bool:
     return not isinstance(x, Traced)
 
 
-NUMPY.update({np.amax: rules.max, np.amin: rules.min, np.var: rules.var, np.std: rules.std})
+NUMPY.update({np.sum: rules.sum, np.amax: rules.max, np.amin: rules.min, np.var: rules.var,
+              np.std: rules.std})
 
 # ── elementwise and reductions ────────────────────────────────────────────────────────────────────
 
@@ -317,8 +319,9 @@ def take(x: Any, ids: Any, axis: int | None = 0) -> Any:
     """
     if axis is None:
         x, axis = np.reshape(x, -1), 0
-    axis = normalize_axis_index(axis, np.ndim(x))
-    return rules.take(x, ids=_ids(ids, np.shape(x)[axis], "take()"), axis=axis)
+    shape = shape_of(x)
+    axis = normalize_axis_index(axis, len(shape))
+    return rules.take(x, ids=_ids(ids, shape[axis], "take()"), axis=axis)
 
 
 @stands_for(np.take)

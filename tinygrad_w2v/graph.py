@@ -16,23 +16,22 @@ way, there is no reference cycle, and Python frees a graph the moment its last T
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .sparse import Array, RowGrad, plus
+from .sparse import Array, RowGrad, is_finite, plus, unbroadcast
 
 if TYPE_CHECKING:
     from .rules import Rule
 
-    Versions = list[tuple["Leaf", int]]
-
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 is_recording = _recording.get
+watched = False  # is any walk looked at, step by step? Then it is careful from the start
 _serials = itertools.count()
 _SCALARS = {float, int, bool, complex, type(None)}  # NumPy's numbers are arrays of no axes
 
@@ -52,7 +51,7 @@ class Traced:
     def _of(cls, data: Array, node: Node | None) -> Self:
         new = cls.__new__(cls)
         new._data, new._node = data, node
-        data.flags.writeable = False
+        data.setflags(write=False)
         return new
 
 
@@ -71,7 +70,7 @@ class Node:
                  "versions")
 
     def __init__(self, rule: Rule, parents: tuple[Any, ...], saved: list[Any],
-                 meta: dict[str, Any], out: Array, owner: Leaf | None, versions: Versions):
+                 meta: dict[str, Any], out: Array, owner: Leaf | None, versions: list[Any]):
         self.serial, self.shape, self.dtype = next(_serials), out.shape, out.dtype
         self.rule, self.parents, self.saved, self.meta = rule, parents, saved, meta
         self.owner, self.versions = owner, versions
@@ -116,15 +115,16 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
 
     With a Tensor among the operands the result is a Tensor; on plain arrays it is plain NumPy.
     """
-    face, arrays, sources = None, list[Any](), list[Any]()
+    face, arrays = None, []
+    nodes: list[Any] = []
     for operand in operands:
         if isinstance(operand, Traced):
             face = type(operand)
             arrays.append(operand._data)
-            sources.append(operand._node)
+            nodes.append(operand._node)
         else:
             arrays.append(operand if type(operand) in _SCALARS else np.asarray(operand))
-            sources.append(None)
+            nodes.append(None)
     if face is None:
         return rule.fn(*arrays, **meta)
     try:
@@ -135,25 +135,22 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
         raise TypeError(f"{rule.name}() gave {out.dtype}, not float32 or float64: use .numpy()")
     # The arrays of Tensors are read-only, and so are views of them: is this one of a Leaf's?
     owner = None if out.flags.writeable else next(
-        (n.owner for a, n in zip(arrays, sources, strict=True)
+        (n.owner for a, n in zip(arrays, nodes, strict=True)
          if n and n.owner and np.may_share_memory(a, out)), None)
-    parents = tuple([n if n and rule.derivative(i) else None for i, n in enumerate(sources)])
+    parents = rule.differentiable(nodes)
     if not (any(parents) and _recording.get()):
         return face._of(out.copy() if owner else out, None)  # constants do not change with a Leaf
     saved: list[Any] = [None] * (len(arrays) + 1)
-    for j in rule.wanted(parents):
-        saved[j] = out if j == len(arrays) else arrays[j]
-        # Rules compute in the type of the result. What has no derivative (ids) and masks stay.
-        if getattr(saved[j], "dtype", bool) not in (bool, out.dtype) and rule.derivative(j):
-            saved[j] = saved[j].astype(np.promote_types(saved[j].dtype, out.dtype))
     versions = []
-    for j, leaf in enumerate([*[n and n.owner for n in sources], owner]):
-        if leaf and saved[j] is not None:
+    for j in rule.wanted(parents):
+        value, leaf = (out, owner) if j == len(arrays) else (arrays[j], nodes[j] and nodes[j].owner)
+        if leaf:
             versions.append((leaf, leaf.version))
-        elif (isinstance(saved[j], np.ndarray) and saved[j] is not out
-              and not isinstance(operands[j], Traced)):
-            saved[j] = saved[j].copy()  # the caller's array, which the caller may change
-    meta = {k: v.copy() if isinstance(v, list | np.ndarray) else v for k, v in meta.items()}
+        elif value is not out and type(value) is np.ndarray and not isinstance(operands[j], Traced):
+            value = value.copy()  # the caller's array, which the caller may change
+        saved[j] = value if type(value) in _SCALARS or value.dtype is out.dtype else rule.suited(
+            value, j, out.dtype)
+    meta = {k: v.copy() if hasattr(v, "copy") else v for k, v in meta.items()}
     return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))
 
 
@@ -168,43 +165,48 @@ def lineage(root: Node, since: int = 0) -> list[Node]:
     seen, todo = {root}, [root]
     while todo:
         for parent in todo.pop().parents:
-            if parent and parent.serial >= since and parent not in seen:
+            if parent and parent not in seen and parent.serial >= since:
                 seen.add(parent)
                 todo.append(parent)
-    return sorted(seen, key=lambda node: node.serial, reverse=True)
+    return sorted(seen, key=attrgetter("serial"), reverse=True)
 
 
-def walk(root: Node, seed: Any, targets: Sequence[Node] = ()) -> dict[Node, Any]:
+def walk(root: Node, seed: Any, targets: Sequence[Node] = (), careful: bool = False
+         ) -> dict[Node, Any]:
     """Carry the cotangent `seed` of `root` back to all leaves, or to `targets`: E7, node by node.
 
     A cotangent travels as an array. If `seed` is a Tensor it travels as Tensors, every step is
     recorded like any other operation, and the result can be differentiated again. Nothing but the
     result is changed.
+
+    What cannot reach the loss cannot harm it: of a cotangent of 0 an infinite slope, too, makes 0.
+    To look for that at every node takes time, and 0 · ∞ = NaN does not get lost on its way. So the
+    walk looks at what arrives, and only if that is not finite it goes again, and is `careful`.
     """
-    order = lineage(root, min([node.serial for node in targets], default=0))
-    ends = set(targets or [node for node in order if isinstance(node, Leaf)])
-    alive = set(ends)  # the nodes on a way from root to an end
-    for node in reversed(order):
+    order, ends = lineage(root, min([node.serial for node in targets], default=0)), set(targets)
+    alive = set(order) if not targets else ends.copy()  # the nodes on a way from root to an end
+    for node in reversed(order) if targets else ():
         if not alive.isdisjoint(node.parents):
             alive.add(node)
-    cotangents = {root: seed}
+    cotangents, careful = {root: seed}, careful or watched
     with np.errstate(all="ignore"):  # an infinite slope, as of sqrt at 0, is an answer here
         for node in order:
-            if node in ends or node not in alive:
+            if node in ends or node not in alive or not node.parents:
                 continue
             g = cotangents.pop(node)
-            g = g.dense() if isinstance(g, RowGrad) else g
+            g = g.dense() if type(g) is RowGrad else g
             for i, parent in enumerate(node.parents):
                 if parent in alive:
-                    share = fit(pull(node, i, g), node, i, g)
-                    if share is g and isinstance(g, np.ndarray):
-                        g.flags.writeable = False  # it has two owners now: see `plus`
+                    share = fit(pull(node, i, g, careful), node, i, g)
+                    if share is g and type(g) is np.ndarray:
+                        g.setflags(write=False)  # it has two owners now: see `plus`
                     known = cotangents.get(parent)
                     cotangents[parent] = share if known is None else plus(known, share)
-    return cotangents
+        arrived = careful or all(map(is_finite, cotangents.values()))
+    return cotangents if arrived else walk(root, seed, targets, careful=True)
 
 
-def pull(node: Node, i: int, g: Any) -> Any:
+def pull(node: Node, i: int, g: Any, careful: bool = False) -> Any:
     """Apply the rule of `node` for operand i to the cotangent `g` of its result."""
     derivative = node.rule.derivative(i)
     for leaf, version in node.versions:
@@ -212,23 +214,27 @@ def pull(node: Node, i: int, g: Any) -> Any:
             raise GraphError(
                 f"backward through {node.rule.name}(): a saved parameter of shape {leaf.shape} was "
                 "changed by an optimiser step or edit(). Call backward() before, or compute again.")
-    needs = range(len(node.parents)) if derivative.needs is None else derivative.needs
-    values = [node.saved[j] for j in needs]
+    saved = node.saved
     if isinstance(g, Traced):  # recorded: saved arrays are Tensors again, tied to their nodes
         wrap, sources = type(g)._of, (*node.parents, node)
-        values = [wrap(v, sources[j]) if getattr(v, "dtype", np.dtype(int)).kind in "fc" else v
-                  for j, v in zip(needs, values, strict=True)]
+        saved = [wrap(v, n) if getattr(v, "dtype", np.dtype(int)).kind in "fc" else v
+                 for v, n in zip(saved, sources, strict=True)]
+    values = saved[:-1] if derivative.needs is None else [saved[j] for j in derivative.needs]
     share = derivative.fn(g, *values, **derivative.keywords(node.meta, node.parents[i].shape, i))
+    if not (careful and derivative.local):
+        return share
     elementwise = node.rule.elementwise
-    if derivative.local and not (is_finite(share) if elementwise else np.any(g)):
-        dead = (g == 0) if elementwise else True  # what cannot reach the loss cannot harm it:
-        share = np.where(dead & ~np.isfinite(share), 0, share)  # the strong zero
-    return share
+    if is_finite(share) if elementwise else np.any(g):
+        return share
+    dead = ~np.isfinite(share) & (g == 0 if elementwise else True)
+    return np.where(dead, 0, share)  # the strong zero
 
 
 def fit(share: Any, node: Node, i: int, g: Any) -> Any:
     """Give operand i's share the operand's shape and dtype: un-broadcast, cast, check the type."""
     parent = node.parents[i]
+    if type(share) is type(g) and share.dtype is parent.dtype and share.shape == parent.shape:
+        return share
     if isinstance(g, Traced):
         share = share if isinstance(share, Traced) else type(g)._of(np.asarray(share), None)
     elif not isinstance(share, RowGrad):
@@ -238,25 +244,3 @@ def fit(share: Any, node: Node, i: int, g: Any) -> Any:
         raise GraphError(f"the rule of {node.rule.name}() for operand {i} gave {share.dtype} of "
                          f"shape {share.shape}, the operand is {parent.dtype} of {parent.shape}")
     return fitted if fitted.dtype == parent.dtype else fitted.astype(parent.dtype)
-
-
-def unbroadcast(share: Any, shape: tuple[int, ...]) -> Any:
-    """Sum over what broadcasting repeated: one value was used k times, so k shares add up (E7).
-
-    None if `shape` does not broadcast to `share.shape`.
-
-    >>> unbroadcast(np.ones((4, 3)), (1, 3))
-    array([[4., 4., 4.]])
-    """
-    padded = (1,) * (share.ndim - len(shape)) + shape
-    if len(padded) != share.ndim or any(
-            1 != side != had for side, had in zip(padded, share.shape, strict=True)):
-        return None
-    axes = tuple([k for k, side in enumerate(padded) if side == 1])
-    return share.sum(axis=axes, keepdims=True).reshape(shape)
-
-
-def is_finite(share: Any) -> bool:
-    """Tell whether all entries are finite (fast; an overflow on the way counts as no)."""
-    values = share._data if isinstance(share, Traced) else share
-    return math.isfinite(abs(np.vdot(values, values)))

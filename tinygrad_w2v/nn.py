@@ -30,8 +30,20 @@ from typing import Any
 
 import numpy as np
 
-from .rules import Function, leaky_relu, log_softmax, positive, relu, sigmoid, softplus, tanh
+from .rules import (
+    Function,
+    leaky_relu,
+    log_softmax,
+    mean,
+    negative,
+    positive,
+    relu,
+    sigmoid,
+    softplus,
+    tanh,
+)
 from .sparse import Array
+from .stable import shape_of
 from .tensor import Tensor
 
 ACTIVATIONS: dict[str, Function] = {
@@ -132,7 +144,7 @@ class Linear:
 
     def __call__(self, x: Any) -> Tensor:
         """Give xW + b, the z of E9 and E10."""
-        if np.shape(x)[-1:] != self.weight.shape[:1]:
+        if shape_of(x)[-1:] != self.weight.shape[:1]:
             raise ValueError(f"{self} takes x of shape (…, {self.weight.shape[0]}), a row for each "
                              f"example, not of shape {np.shape(x)}")
         z: Tensor = x @ self.weight
@@ -226,7 +238,7 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     >>> round(loss.item(), 4), logits.grad.tolist()
     (0.3466, [[0.25, -0.25], [0.0, 0.0]])
     """
-    shape, labels = np.shape(logits), labels if isinstance(labels, Tensor) else np.asarray(labels)
+    shape, labels = shape_of(logits), labels if isinstance(labels, Tensor) else np.asarray(labels)
     if not shape or labels.shape not in (shape, shape[:-1]):
         raise ValueError(
             f"cross_entropy() of logits of shape {shape} and labels of shape {labels.shape}: the "
@@ -239,7 +251,8 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
         log_p = np.where((q == 0) & np.isinf(log_p), 0, log_p)  # 0 · log 0 is 0
         return np.mean(-np.sum(q * log_p, axis=-1))
     ids = _class_ids(labels, shape[-1])
-    return np.mean(-log_p.reshape(-1, shape[-1])[np.arange(ids.size), ids])
+    log_p = log_p if len(shape) == 2 else log_p.reshape(-1, shape[-1])
+    return mean(negative(log_p[np.arange(ids.size), ids]))
 
 
 def _class_ids(labels: Any, k: int) -> Array:

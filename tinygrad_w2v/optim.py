@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Leaf, is_finite
-from .sparse import Array, RowGrad
+from .graph import Leaf
+from .sparse import Array, RowGrad, is_finite
 from .tensor import Tensor
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from . import stable
 from .graph import Traced, record
 from .sparse import Array, RowGrad, add_rows
+from .stable import centred, count, freedom, unless_0
 
 Function = Callable[..., Any]
 NUMPY: dict[Function, Function] = {}  # NumPy's function → ours, for np.exp(tensor)
@@ -52,7 +53,9 @@ class Derivative:
 
     def keywords(self, meta: dict[str, Any], shape: tuple[int, ...], i: int) -> dict[str, Any]:
         """Gather the keywords of the derivative: the operation's own, and facts on operand `i`."""
-        facts = {**meta, self.shape: shape, "i": i} if self.wants else {}
+        if not self.wants:
+            return {}
+        facts = {self.shape: shape, "i": i} | meta
         return {name: facts[name] for name in self.wants if name in facts}
 
 
@@ -73,14 +76,25 @@ class Rule:
         """Give the Derivative by operand `i`, or None if it has none."""
         return self.derivatives[0 if self.variadic else i]
 
+    def differentiable(self, nodes: list[Any]) -> tuple[Any, ...]:
+        """Give the nodes of those operands that have a derivative; None for the others."""
+        return tuple(nodes) if None not in self.derivatives else tuple(
+            [d and n for d, n in zip(self.derivatives, nodes, strict=True)])
+
     def wanted(self, parents: tuple[Any, ...]) -> set[int]:
         """Say which operands (the last number: the result) the derivatives by `parents` need."""
-        tracked = tuple([parent is not None for parent in parents])
+        tracked = (*map(bool, parents),)
         if tracked not in self._wanted:
             asked = [(i, self.derivative(i).needs) for i, yes in enumerate(tracked) if yes]
             others = [{*range(len(parents))} - {i} if a is None else a for i, a in asked]
             self._wanted[tracked] = {j for other in others for j in other}
         return self._wanted[tracked]
+
+    def suited(self, value: Array, j: int, dtype: Any) -> Array:
+        """Give operand j in the type of the result, in which rules compute, but ids and masks."""
+        if value.dtype in (bool, dtype) or not self.derivative(j):
+            return value
+        return value.astype(np.promote_types(value.dtype, dtype))
 
     def bind(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Tell operands from keywords, however written; refuse what no derivative knows of."""
@@ -135,8 +149,12 @@ def rule(fn: Function, /, elementwise: bool | None = None, **derivatives: Any) -
     known = ufunc and fn is not np.matmul
     spec = Rule(fn, derivatives, known if elementwise is None else elementwise)
 
+    n = None if spec.variadic else len(spec.operands)
+
     def op(*args: Any, **keywords: Any) -> Any:
-        return record(spec, *spec.bind(args, keywords))
+        if keywords or len(args) != n:
+            args, keywords = spec.bind(args, keywords)
+        return record(spec, args, keywords)
 
     op.__name__ = op.__qualname__ = spec.name
     op.__doc__, op.rule = fn.__doc__, spec  # type: ignore[attr-defined]
@@ -188,14 +206,15 @@ maximum = rule(np.maximum,  # at a tie, half to each
 minimum = rule(np.minimum,
                x=lambda g, x, y: np.where(x == y, g / 2, np.where(x < y, g, 0)),
                y=lambda g, x, y: np.where(x == y, g / 2, np.where(x > y, g, 0)))
-where = rule(np.where, condition=None, x=lambda g, condition: np.where(condition, g, 0),
-             y=lambda g, condition: np.where(condition, 0, g))
+where = rule(np.where, condition=None, x=lambda g, condition: gate(g, condition),
+             y=lambda g, condition: gate(g, np.equal(condition, 0)))
+gate: Function = rule(stable.gate, x=lambda g, open: gate(g, open), open=None)
 
 
 clip = rule(np.clip, elementwise=True,  # at a bound: 1
-            x=lambda g, x, low, high: np.where((low <= x) & (x <= high), g, 0),
-            low=lambda g, x, low, high: np.where((x < low) & (low <= high), g, 0),
-            high=lambda g, x, low, high: np.where((x > high) | (low > high), g, 0))
+            x=lambda g, x, low, high: gate(g, (low <= x) & (x <= high)),
+            low=lambda g, x, low, high: gate(g, (x < low) & (low <= high)),
+            high=lambda g, x, low, high: gate(g, (x > high) | (low > high)))
 
 # ── activations: `stable` has their values in forms that neither overflow nor lose digits ─────────
 
@@ -203,16 +222,6 @@ clip = rule(np.clip, elementwise=True,  # at a bound: 1
 def lead(x: Any, y: Any) -> Any:
     """Say how far x is above y: ``x − y``, but 0 for equal infinities, as for any tie."""
     return np.where((x == y) & np.isinf(x), 0, x - y)
-
-
-def _relu(x: Any) -> Any:
-    """``max(x, 0)``, elementwise. Slope 0 at 0."""
-    return np.maximum(x, np.zeros_like(x))  # NumPy is several times slower with a number than so
-
-
-def _leaky_relu(x: Any, slope: float = 0.01) -> Any:
-    """``x`` where x > 0, ``slope · x`` elsewhere."""
-    return np.where(x > 0, x, slope * x)
 
 
 def balanced(share: Any, sure: Any, axis: Any) -> Any:
@@ -242,8 +251,8 @@ sigmoid: Function = rule(stable.sigmoid, elementwise=True,
                          x=lambda g, x: g * sech2(x / 2) / 4)              # E8
 softplus = rule(stable.softplus, elementwise=True, x=lambda g, x: g * sigmoid(x))
 log_sigmoid = rule(stable.log_sigmoid, elementwise=True, x=lambda g, x: g * sigmoid(-x))
-relu = rule(_relu, elementwise=True, x=lambda g, out: np.where(out > 0, g, 0))
-leaky_relu = rule(_leaky_relu, elementwise=True,
+relu = rule(stable.relu, elementwise=True, x=lambda g, out: gate(g, out > 0))
+leaky_relu = rule(stable.leaky_relu, elementwise=True,
                   x=lambda g, x, slope=0.01: np.where(x > 0, g, slope * g))
 logsumexp = rule(stable.logsumexp, x=lambda g, x, out, axis=None, keepdims=False:
                  spread(np.where(out == -np.inf, 0, g), x, axis, keepdims) * softmax(x, axis=axis))
@@ -258,66 +267,29 @@ def spread(g: Any, like: Any, axis: Any, keepdims: bool) -> Any:
     """Undo the loss of shape in a reduction over `axis`: repeat `g` to the shape of (or) `like`."""
     shape = like if isinstance(like, tuple) else like.shape
     if shape and axis is not None and not keepdims:  # NumPy reduces a number over axis 0, too
-        g = np.expand_dims(g, axis)
-    return np.broadcast_to(g, shape)
-
-
-def count(shape: tuple[int, ...], axis: Any) -> int:
-    """Count the elements that a reduction over `axis` takes together."""
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return math.prod([shape[a] for a in axes])
+        axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
+        g = g.reshape(tuple([1 if a in axes else side for a, side in enumerate(shape)]))
+    return stable.repeat(g, shape) if isinstance(g, np.ndarray) else np.broadcast_to(g, shape)
 
 
 def _extreme(g: Any, x: Any, out: Any, axis: Any = None, keepdims: bool = False) -> Any:
     best = x == spread(out, x, axis, keepdims)
-    share = np.divide(best, np.sum(best, axis=axis, keepdims=True), dtype=g.dtype)
-    return spread(g, x, axis, keepdims) * share  # ties share equally
+    ties = np.sum(best, axis=axis, keepdims=keepdims, dtype=g.dtype)
+    return spread(g / ties, x, axis, keepdims) * best  # ties share equally
 
 
-def _var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """Mean squared distance from the mean over `axis`, the sum divided by n − ddof."""
-    squares = np.square(centred(x, axis))
-    return np.sum(squares, axis=axis, keepdims=keepdims) / freedom(x.shape, axis, ddof)
-
-
-def _std(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
-    """Square root of `var`. Slope 0 where all values are equal."""
-    return np.sqrt(_var(x, axis, ddof=ddof, keepdims=keepdims))
-
-
-def _norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Length over `axis`, reckoned in floats: the squares of small integers would wrap."""
-    return np.sqrt(np.sum(np.square(x, dtype=np.result_type(x, 1.0)), axis=axis, keepdims=keepdims))
-
-
-def centred(x: Any, axis: Any) -> Any:
-    """Subtract the mean over `axis`. Of equal values it leaves exactly 0: their mean is rounded."""
-    x = x - 1.0 * np.max(x, axis=axis, keepdims=True) if x.size else x  # 1.0: integers would wrap
-    return x - np.mean(x, axis=axis, keepdims=True) if x.size else x
-
-
-def freedom(shape: tuple[int, ...], axis: Any, ddof: float) -> float:
-    """Give n − ddof, at least 0, where n elements are taken together: what `var` divides by."""
-    return float(np.maximum(count(shape, axis) - ddof, 0))
-
-
-def unless_0(x: Any) -> Any:
-    """Put 1 for 0 in a divisor, where the dividend is 0 too."""
-    return np.where(x == 0, 1, x)
-
-
-sum = rule(np.sum, x=lambda g, x_shape, axis=None, keepdims=False:
+sum = rule(stable.sum, x=lambda g, x_shape, axis=None, keepdims=False:
            spread(g, x_shape, axis, keepdims))
 mean = rule(np.mean, x=lambda g, x_shape, axis=None, keepdims=False:
             spread(g / count(x_shape, axis), x_shape, axis, keepdims))
 max = rule(np.max, x=_extreme)
 min = rule(np.min, x=_extreme)
-var = rule(_var, x=lambda g, x, axis=None, ddof=0, keepdims=False:
+var = rule(stable.var, x=lambda g, x, axis=None, ddof=0, keepdims=False:
            spread(g * 2 / freedom(x.shape, axis, ddof), x, axis, keepdims) * centred(x, axis))
-std = rule(_std, x=lambda g, x, out, axis=None, ddof=0, keepdims=False:
+std = rule(stable.std, x=lambda g, x, out, axis=None, ddof=0, keepdims=False:
            spread(g / unless_0(out) / freedom(x.shape, axis, ddof), x, axis, keepdims)
            * centred(x, axis))
-norm = rule(_norm, x=lambda g, x, out, axis=None, keepdims=False:
+norm = rule(stable.norm, x=lambda g, x, out, axis=None, keepdims=False:
             spread(g / unless_0(out), x, axis, keepdims) * x)
 cumsum = rule(np.cumsum, x=lambda g, x_shape, axis=None:
               np.reshape(np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis), x_shape))
@@ -329,30 +301,19 @@ def _matmul_x(g: Any, y: Any, x_shape: tuple[int, ...]) -> Any:
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if len(x_shape) == 1:
-        return (g[..., None, :] @ np.swapaxes(y, -1, -2))[..., 0, :]
-    return g @ np.swapaxes(y, -1, -2)
+        return (g[..., None, :] @ y.mT)[..., 0, :]
+    return g @ y.mT
 
 
 def _matmul_y(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
     if x.ndim == 1:
         return x * g if len(y_shape) == 1 else x[:, None] * g[..., None, :]
     if len(y_shape) == 1:
-        return (np.swapaxes(x, -1, -2) @ g[..., None])[..., 0]
+        return (x.mT @ g[..., None])[..., 0]
     if len(y_shape) == 2 < x.ndim:  # one matrix for a stack: one large product, no sum of a stack
         n = math.prod(x.shape[:-1])
         x, g = np.reshape(x, (n, x.shape[-1])), np.reshape(g, (n, g.shape[-1]))
-    return np.swapaxes(x, -1, -2) @ g
-
-
-def _matmul_t(x: Any, y: Any) -> Any:
-    """``x @ yᵀ``: each row of x (…, i, d) times each row of y (…, j, d), as u_oᵀ v_c in E1."""
-    if np.ndim(x) < 2 or np.ndim(y) < 2:
-        raise ValueError("both need two axes or more: (…, i, d) and (…, j, d)")
-    return x @ np.swapaxes(y, -1, -2)
-
-
-def _einsum(*operands: Any, subscripts: str) -> Any:
-    return np.einsum(subscripts, *operands)
+    return x.mT @ g
 
 
 def _einsum_each(g: Any, *operands: Any, i: int, each_shape: Any, subscripts: str) -> Any:
@@ -368,28 +329,20 @@ def _einsum_each(g: Any, *operands: Any, i: int, each_shape: Any, subscripts: st
         elif not any(letter in term for term, _ in others):  # summed away: all received the same
             others.append((letter, np.ones(side, g.dtype)))
         target += name
-    gradient = np.einsum(",".join(t for t, _ in others) + "->" + target, *[o for _, o in others])
+    gradient = einsum(*[o for _, o in others],
+                      subscripts=",".join([t for t, _ in others]) + "->" + target)
     return np.broadcast_to(gradient, np.broadcast_shapes(gradient.shape, each_shape))
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 matmul = rule(np.matmul, x=_matmul_x, y=_matmul_y)
-matmul_t = rule(_matmul_t, x=lambda g, y: g @ y, y=lambda g, x: np.swapaxes(g, -1, -2) @ x)
-einsum = rule(_einsum, each=_einsum_each)
+matmul_t = rule(stable.matmul_t, x=lambda g, y: g @ y, y=lambda g, x: g.mT @ x)
+einsum: Function = rule(stable.einsum, each=_einsum_each)
 
 # ── shape: what moved one way moves back ──────────────────────────────────────────────────────────
 
 
-def _astype(x: Any, dtype: Any) -> Any:
-    """The same numbers in another floating type."""
-    return x.astype(dtype)
-
-
-def _concatenate(*arrays: Any, axis: int, bounds: Any) -> Any:
-    return np.concatenate(arrays, axis=axis)
-
-
-astype = rule(_astype, x=lambda g, dtype: g)  # the walk casts back
+astype = rule(stable.astype, x=lambda g, dtype: g)  # the walk casts back
 broadcast_to = rule(np.broadcast_to, x=lambda g, shape: g)  # the walk un-broadcasts
 reshape = rule(np.reshape, x=lambda g, x_shape, shape: np.reshape(g, x_shape))
 squeeze = rule(np.squeeze, x=lambda g, x_shape, axis=None: np.reshape(g, x_shape))
@@ -402,7 +355,7 @@ flip = rule(np.flip, x=lambda g, axis=None: np.flip(g, axis))
 roll = rule(np.roll, x=lambda g, shift, axis=None: np.roll(g, -np.asarray(shift, np.intp), axis))
 pad = rule(np.pad, x=lambda g, x_shape, pad_width, constant_values=0: g[tuple(
     [slice(before, before + side) for (before, _), side in zip(pad_width, x_shape, strict=True)])])
-concatenate = rule(_concatenate, each=lambda g, i, axis, bounds: g[
+concatenate = rule(stable.concatenate, each=lambda g, i, axis, bounds: g[
     (*[slice(None)] * axis, slice(bounds[i], bounds[i + 1]))])
 
 # ── looking up, and its adjoint: putting back, where what comes to one place adds up ──────────────

@@ -7,6 +7,7 @@ and you get it: `np.asarray(grad)`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,29 @@ def plus(total: Any, share: Any) -> Any:
     if is_owned(total):
         return np.add(total, share, out=total)
     return np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
+
+
+def unbroadcast(share: Any, shape: tuple[int, ...]) -> Any:
+    """Sum over what broadcasting repeated: one value was used k times, so k shares add up (E7).
+
+    None if `shape` does not broadcast to `share.shape`.
+
+    >>> unbroadcast(np.ones((4, 3)), (1, 3))
+    array([[4., 4., 4.]])
+    """
+    padded = (1,) * (share.ndim - len(shape)) + shape
+    if len(padded) != share.ndim or any(
+            1 != side != had for side, had in zip(padded, share.shape, strict=True)):
+        return None
+    axes = tuple([k for k, side in enumerate(padded) if side == 1])
+    return share.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def is_finite(share: Any) -> bool:
+    """Tell whether all entries are finite (fast; an overflow on the way counts as no)."""
+    if type(share) is not np.ndarray:  # of a Tensor its array, of a RowGrad its rows
+        share = getattr(share, "_data", getattr(share, "rows", share))
+    return math.isfinite(abs(np.vdot(share, share)))
 
 
 class RowGrad(NDArrayOperatorsMixin):

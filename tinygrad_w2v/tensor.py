@@ -139,7 +139,8 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         if seed is None and self.size != 1:
             raise ValueError(f"backward() needs a scalar, but this Tensor has shape {self.shape}. "
                              "Reduce it, e.g. .sum().backward(), or pass seed= of that shape.")
-        g = np.array(np.ones(self.shape) if seed is None else as_plain(seed), self.dtype)
+        g = np.array(1 if seed is None else as_plain(seed), self.dtype)
+        g = g.reshape(self.shape) if seed is None else g
         if g.shape != self.shape:
             raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {self.shape}: "
                              "they must be equal")

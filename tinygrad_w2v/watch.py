@@ -2,8 +2,9 @@
 
 The engine itself has no hook, and so nothing is paid when nobody looks: while a `watching` block is
 open, the few functions that all goes through (`record`, and the three that a walk is made of:
-`pull`, `fit`, `plus`; and `Tensor.edit`) are replaced by twins that do the same and tell. Each
-thread and asyncio task has its own watchers; one without any goes through the twins unwatched.
+`pull`, `fit`, `plus`; and `Tensor.edit`) are replaced by twins that do the same and tell, and walks
+are careful at every step. Each thread and asyncio task has its own watchers; one without any goes
+through the twins unwatched.
 """
 
 from __future__ import annotations
@@ -142,14 +143,14 @@ def _record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
     return out
 
 
-def _pull(node: Node, i: int, g: Any) -> Any:
+def _pull(node: Node, i: int, g: Any, careful: bool = False) -> Any:
     seen = looks()
     if not seen:
-        return pull(node, i, g)
+        return pull(node, i, g, careful)
     _tell(seen, "pulling", node, i, g)
     try:
         with _walking:
-            return pull(node, i, g)
+            return pull(node, i, g, careful)
     except Exception as error:
         _tell(seen, "broke", node, i, g, error)
         raise
@@ -205,6 +206,7 @@ def _count(change: int) -> None:
         if bool(before) != bool(_open):
             for place, name, own, twin in TWINS:
                 setattr(place, name, twin if _open else own)
+            graph.watched = _open > 0
 
 
 # ── the block ─────────────────────────────────────────────────────────────────────────────────────

@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..graph import unbroadcast
-from ..sparse import Array
+from ..sparse import Array, unbroadcast
 from .report import steps
 from .slopes import draw_cotangent, everywhere, find_truth
 from .subject import Pair, Program, Subject, pulled
