@@ -5,8 +5,8 @@ import pytest
 import tinygrad_w2v as tg
 from tests.mutation.equivalent import EQUIVALENT, EXCUSED
 from tests.mutation.mutants import KINDS, Mutant, mutants, named
-from tests.mutation.proof import Proof
-from tests.mutation.rules import every_mutant, main
+from tests.mutation.proof import Proof, in_part, options
+from tests.mutation.rules import ENOUGH, every_mutant, main
 from tests.mutation.trial import Coverage, Session, in_children, judge, path_of
 
 SOURCE = path_of("rules").read_bytes()
@@ -86,8 +86,47 @@ def test_what_became_of_the_mutants_is_counted_and_judged():
     assert "all                        4       2           1" in proof.report(0.0)
 
 
+def counted(stages, reasons=(), excuses=()):
+    """A proof of so many mutants, of which these became so; by their numbers, some have reasons."""
+    names = list(RULES)
+    proof = Proof(RULES, {names[k]: "why" for k in reasons}, {names[k]: "why" for k in excuses})
+    for name, stage in zip(names, stages, strict=False):
+        proof.count(name, stage, "why")
+    return proof
+
+
+def test_the_share_is_asked_of_a_whole_run_alone():
+    """59 of 60, and the other one excused: too few of all, but nothing is wrong with a sample."""
+    proof = counted(["", *["claims"] * 59], excuses=[0])
+    assert proof.share < ENOUGH
+    assert (proof.holds(ENOUGH, in_part=False), proof.holds(ENOUGH, in_part=True)) == (False, True)
+    assert "no share is asked for" in proof.report(0.0, in_part=True)
+    assert "no share is asked for" not in proof.report(0.0)
+    assert counted(["", *["claims"] * 99], excuses=[0]).holds(ENOUGH, in_part=False)
+
+
+@pytest.mark.parametrize("proof", [
+    counted(["", *["claims"] * 999]),                  # survives, and nobody knows why
+    counted(["claims"] * 1000, reasons=[0]),           # is said to be no mistake, and killed
+    counted(["claims"] * 1000, excuses=[0])], ids=["survivor", "reason", "excuse"])
+def test_each_mutant_counts_in_a_sample_as_in_a_whole_run(proof):
+    assert proof.share > ENOUGH
+    assert not proof.holds(ENOUGH, in_part=True)
+    assert not proof.holds(ENOUGH, in_part=False)
+
+
+def test_a_sample_and_some_names_are_a_part():
+    every, some, few = [options("", words.split()) for words in ("", "--only tanh", "--sample 60")]
+    assert [in_part(wanted) for wanted in (every, some, few)] == [False, True, True]
+
+
 def test_every_reason_is_of_a_mutant_that_there_is(capsys):
     assert set(EQUIVALENT | EXCUSED) <= set(every_mutant())
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "--only" in capsys.readouterr().out
+
+
+def test_a_name_of_no_rule_is_no_proof():
+    with pytest.raises(SystemExit, match="no mutant is of tanhh"):
+        main(["--only", "tanhh"])

@@ -29,6 +29,11 @@ def drawn(mutants: dict[str, Mutant], wanted: argparse.Namespace) -> dict[str, M
     return {name: mutants[name] for name in names}
 
 
+def in_part(wanted: argparse.Namespace) -> bool:
+    """Tell whether some mutants only are wanted."""
+    return bool(wanted.only or wanted.sample)
+
+
 def surveyed(jobs: int, session: Session) -> Coverage:
     """Find out what runs through what, and say so."""
     began, known = time.monotonic(), coverage(jobs, session)
@@ -84,7 +89,15 @@ class Proof:
         mistakes = self.kinds.total() - self.equal.total()
         return self.killed.total() / mistakes if mistakes else 1.0
 
-    def report(self, began: float) -> str:
+    def holds(self, enough: float, in_part: bool) -> bool:
+        """Judge: none survives without a reason or an excuse, and none of these is out of date.
+
+        And `enough` were killed, if these were all mutants. A share says nothing `in_part`: of 60
+        mutants, a single one that is excused is more than 1 %.
+        """
+        return not self.survivors and not self.stale and (in_part or self.share >= enough)
+
+    def report(self, began: float, in_part: bool = False) -> str:
         """The table, and what is wrong with the table of reasons."""
         lines = [f"{'mistake':<20}{'planted':>8}{'killed':>8}{'no mistake':>12}"]
         for kind in [k for k in KINDS if self.kinds[k]] + ["all"]:
@@ -101,5 +114,7 @@ class Proof:
         mistakes = self.kinds.total() - self.equal.total()
         lines += ["", f"{self.killed.total()} of {mistakes} mistakes killed: {self.share:.2%}; "
                   f"{len(self.survivors)} survive without a reason; "
-                  f"{time.monotonic() - began:.0f} s", ""]
+                  f"{time.monotonic() - began:.0f} s",
+                  *["(a part of the mutants: judged one by one, no share is asked for)"] * in_part,
+                  ""]
         return "\n".join(lines)
