@@ -7,7 +7,7 @@ from tests.mutation.equivalent import EQUIVALENT, EXCUSED
 from tests.mutation.mutants import KINDS, Mutant, mutants, named
 from tests.mutation.proof import Proof, in_part, options
 from tests.mutation.rules import ENOUGH, every_mutant, main
-from tests.mutation.trial import Coverage, Session, in_children, judge, path_of
+from tests.mutation.trial import Coverage, Fate, Session, in_children, judge, path_of
 
 SOURCE = path_of("rules").read_bytes()
 RULES = named("rules", SOURCE)
@@ -19,7 +19,7 @@ def on_trial(chosen, row=None, patience=60):
     tasks = []
     for mutant in chosen:
         coverage = Coverage(rows={row or mutant.owner: (1.0, {f"rules.{mutant.owner}"})})
-        tasks.append((judge, mutant, coverage, Session(lambda session: None)))
+        tasks.append((judge, mutant, coverage.plan(mutant), Session(lambda session: None)))
     found = {number: result for number, result, _ in in_children(tasks, 2, patience)}
     return [found[k] for k in range(len(tasks))]
 
@@ -33,7 +33,7 @@ def one_of_each_kind(owner):
 def test_a_mistake_of_any_kind_is_made_and_killed(owner):
     chosen = [m for m in one_of_each_kind(owner) if m.kind not in ("elementwise", "constant")]
     assert len(chosen) > 3
-    for mutant, (stage, why) in zip(chosen, on_trial(chosen), strict=True):
+    for mutant, (stage, why, *_) in zip(chosen, on_trial(chosen), strict=True):
         assert stage in ("claims", "import"), f"{mutant.diff(SOURCE)} survives"
         assert why
 
@@ -41,12 +41,13 @@ def test_a_mistake_of_any_kind_is_made_and_killed(owner):
 def test_what_is_no_mistake_survives():
     at = SOURCE.index(b"g * y", SOURCE.index(b"multiply = "))
     same = Mutant("rules", "operator", "multiply", ((at, at + 5, "y * g"),))
-    assert on_trial([same]) == [("", "")]
+    assert on_trial([same]) == [Fate()]
 
 
 def test_a_mistake_in_what_runs_while_loading_is_killed_and_the_parent_keeps_its_rules():
     at = SOURCE.index(b"[*self.operands, \"out\"]")
-    [(stage, _)] = on_trial([Mutant("rules", "argument", "Rule.__init__", ((at, at + 23, "[]"),))])
+    nothing_kept = Mutant("rules", "argument", "Rule.__init__", ((at, at + 23, "[]"),))
+    [(stage, *_)] = on_trial([nothing_kept], "multiply")
     assert stage in ("import", "claims")
     assert tg.grad(tg.multiply)(2.0, 3.0).item() == 3
 
@@ -54,7 +55,7 @@ def test_a_mistake_in_what_runs_while_loading_is_killed_and_the_parent_keeps_its
 def test_a_mutant_that_never_ends_is_killed():
     at = SOURCE.index(b"g = np.expand_dims(g, axis)", SOURCE.index(b"def spread"))
     endless = Mutant("rules", "branch", "spread", ((at, at + 27, "while True: pass"),))
-    assert on_trial([endless], "sum", patience=3) == [("time", "it hangs")]
+    assert on_trial([endless], "sum", patience=3) == [Fate("time", "it hangs")]
 
 
 def test_every_kind_of_mistake_is_made_in_the_rules_and_no_text_twice():

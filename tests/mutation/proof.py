@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from tests.mutation.mutants import KINDS, Mutant
-from tests.mutation.trial import Coverage, Session, coverage, in_children, judge, path_of
+from tests.mutation.trial import BUDGET, Coverage, Session, Trials, coverage, path_of
 
 
 def options(words: str, arguments: list[str] | None) -> argparse.Namespace:
@@ -58,11 +58,14 @@ class Proof:
         self.stages, self.survivors, self.stale = Counter[str](), list[str](), list[str]()
 
     def run(self, known: Coverage, session: Session, wanted: argparse.Namespace) -> None:
-        """Plant each mutant; say of each survivor at once what it is."""
-        names = list(self.mutants)
-        tasks = [(judge, self.mutants[name], known, session) for name in names]
-        for number, (stage, why), seconds in in_children(tasks, wanted.jobs):
-            name = names[number]
+        """Plant each mutant; say of each survivor at once what it is.
+
+        Those with a reason or an excuse are tried less long.
+        """
+        names, trials = list(self.mutants), Trials(known, session, wanted.jobs)
+        budgets = [BUDGET / 3 if name in self.reasons | self.excuses else BUDGET for name in names]
+        for number, fate, seconds in trials.run(list(self.mutants.values()), budgets):
+            name, stage, why = names[number], fate.stage, fate.why
             self.count(name, stage, why)
             if name in self.survivors:
                 mutant = self.mutants[name]
@@ -70,6 +73,7 @@ class Proof:
                 print(f"survives: {name}\n{mutant.diff(source)}", flush=True)
             if wanted.verbose:
                 print(f"{seconds:6.2f} {stage or 'survives':<8} {name} | {why[:200]!r}", flush=True)
+        self.stale += trials.controls()
 
     def count(self, name: str, stage: str, why: str) -> None:
         """Note what became of a mutant."""
