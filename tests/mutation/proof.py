@@ -55,6 +55,7 @@ class Proof:
                  excuses: dict[str, str]):
         self.mutants, self.reasons, self.excuses = mutants, reasons, excuses
         self.kinds, self.killed, self.equal = Counter[str](), Counter[str](), Counter[str]()
+        self.seconds = 0.0  # of processor
         self.stages, self.survivors, self.stale = Counter[str](), list[str](), list[str]()
 
     def run(self, known: Coverage, session: Session, wanted: argparse.Namespace) -> None:
@@ -67,6 +68,7 @@ class Proof:
         for number, fate, seconds in trials.run(list(self.mutants.values()), budgets):
             name, stage, why = names[number], fate.stage, fate.why
             self.count(name, stage, why)
+            self.seconds += seconds
             if name in self.survivors:
                 mutant = self.mutants[name]
                 source = path_of(mutant.module).read_bytes()
@@ -118,7 +120,7 @@ class Proof:
         mistakes = self.kinds.total() - self.equal.total()
         lines += ["", f"{self.killed.total()} of {mistakes} mistakes killed: {self.share:.2%}; "
                   f"{len(self.survivors)} survive without a reason; "
-                  f"{time.monotonic() - began:.0f} s",
+                  f"{time.monotonic() - began:.0f} s, {self.seconds:.0f} CPU seconds of trials",
                   *["(a part of the mutants: judged one by one, no share is asked for)"] * in_part,
                   ""]
         return "\n".join(lines)

@@ -403,7 +403,7 @@ def child(connection: Any, work: Callable[..., Any], *args: Any) -> None:
         result = work(*args)
     except BaseException as error:
         result = Fate("crash", f"{type(error).__name__}: {error}")
-    connection.send(result)
+    connection.send((result, time.process_time()))
     connection.close()
 
 
@@ -412,7 +412,7 @@ def child(connection: Any, work: Callable[..., Any], *args: Any) -> None:
 
 def in_children(tasks: Iterable[tuple[Any, ...]], jobs: int, patience: float = 900
                 ) -> Iterator[tuple[int, Any, float]]:
-    """Carry out tasks (function, *arguments), so many at a time: number, result, seconds.
+    """Carry out tasks (function, *arguments), so many at a time: number, result, CPU seconds.
 
     A task is asked for when it can begin, and so may depend on results that came before.
     """
@@ -436,8 +436,10 @@ def in_children(tasks: Iterable[tuple[Any, ...]], jobs: int, patience: float = 9
                 if pipe not in ready and seconds < patience:
                     continue
                 try:
-                    result = (pipe.recv() if pipe in ready
-                              else Fate("time", "it hangs"))
+                    if pipe in ready:
+                        result, seconds = pipe.recv()
+                    else:
+                        result = Fate("time", "it hangs")
                 except EOFError:
                     result = Fate("time", "it ran out of time, or crashed")
                 process.kill()
@@ -478,7 +480,7 @@ class Trials:
 
     def run(self, mutants: Sequence[Mutant], budgets: Sequence[float]
             ) -> Iterator[tuple[int, Fate, float]]:
-        """Try each mutant: its number, what became of it, seconds."""
+        """Try each mutant: its number, what became of it, CPU seconds."""
         tasks = ((judge, mutant, self.known.plan(mutant, self.tried_first(mutant)), self.session,
                   budget) for mutant, budget in zip(mutants, budgets, strict=True))
         for number, fate, seconds in in_children(tasks, self.jobs):
