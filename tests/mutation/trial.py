@@ -477,12 +477,15 @@ class Trials:
         self.known, self.session, self.jobs = known, session, jobs
         self.killers = defaultdict[str, Counter[str]](Counter)  # of each owner
         self.units = {False: dict[str, None](), True: dict[str, None]()}  # loaded anew: killers
+        check_unit("tanh|check_gradient|0")  # what it imports need not be imported in each child
 
     def run(self, mutants: Sequence[Mutant], budgets: Sequence[float]
             ) -> Iterator[tuple[int, Fate, float]]:
         """Try each mutant: its number, what became of it, CPU seconds."""
         tasks = ((judge, mutant, self.known.plan(mutant, self.tried_first(mutant)), self.session,
                   budget) for mutant, budget in zip(mutants, budgets, strict=True))
+        for module in {mutant.module for mutant in mutants}:
+            extents(path_of(module).read_bytes())  # once, not in each child
         for number, fate, seconds in in_children(tasks, self.jobs):
             if fate.unit:
                 mutant = mutants[number]
