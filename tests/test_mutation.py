@@ -1,5 +1,6 @@
 """The proof by mutation is tested too: mistakes are made, put in place, killed, and counted."""
 
+import numpy as np
 import pytest
 
 import tinygrad_w2v as tg
@@ -7,7 +8,7 @@ from tests.mutation.equivalent import EQUIVALENT, EXCUSED
 from tests.mutation.mutants import KINDS, Mutant, mutants, named
 from tests.mutation.proof import Proof, in_part, options
 from tests.mutation.rules import ENOUGH, every_mutant, main
-from tests.mutation.trial import Coverage, Fate, Session, in_children, judge, path_of
+from tests.mutation.trial import Coverage, Fate, Session, exchange, in_children, judge, path_of
 
 SOURCE = path_of("rules").read_bytes()
 RULES = named("rules", SOURCE)
@@ -131,3 +132,26 @@ def test_every_reason_is_of_a_mutant_that_there_is(capsys):
 def test_a_name_of_no_rule_is_no_proof():
     with pytest.raises(SystemExit, match="no mutant is of tanhh"):
         main(["--only", "tanhh"])
+
+
+def after_exchange(mutant, text):
+    namespace = {"tg": tg, "np": np}
+    return exchange(mutant, path_of(mutant.module).read_bytes()) and eval(text, namespace)
+
+
+@pytest.mark.parametrize(("module", "owner", "old", "new", "text", "expected"), [
+    ("tensor", "Tensor.size", "self._data.size", "-1", "tg.Tensor([1.0]).size", -1),
+    ("tensor", "Tensor.data", "self._data.view()", "5", "tg.Tensor([1.0]).data", 5),
+    ("tensor", "Tensor.add", "rules.subtract,", "rules.add,",
+     "tg.Tensor(3.0).subtract(1.0).item()", 4),
+    ("tensor", "Tensor.edit", "yield window", "yield 7",
+     "tg.Tensor(1.0, requires_grad=True).edit().__enter__()", 7),
+    ("graph", "recording", "_recording.set(on)", "_recording.set(True)",
+     "tg.no_grad().__enter__() or (tg.Tensor(1.0, requires_grad=True) * 2).requires_grad", True),
+    ("derived", "clip", "low is None", "low is not None", "tg.clip(np.ones(1), 3, 4).item()", 1)])
+def test_a_mutant_takes_the_place_of_properties_generators_and_names_of_a_class(
+        module, owner, old, new, text, expected):
+    source = path_of(module).read_bytes()
+    at = source.index(old.encode(), source.index(f" {owner.rpartition('.')[2]}".encode()))
+    mutant = Mutant(module, "operator", owner, ((at, at + len(old), new),))
+    assert next(in_children([(after_exchange, mutant, text)], 1))[1] == expected
