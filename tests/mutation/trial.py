@@ -36,7 +36,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FunctionType
@@ -347,7 +347,10 @@ def extents(source: bytes) -> list[tuple[str, int, int]]:
 
 
 def judge(mutant: Mutant, plan: list[list[str]], session: Session, budget: float = BUDGET) -> Fate:
-    """Put a mutant in place, and try it; if all is loaded anew, with the tests of `FIRST`."""
+    """Put a mutant in place, and try it.
+
+    If all is loaded anew, so are the tests: those files that killed others, then those of `FIRST`.
+    """
     limit = int(60 + 10 * budget)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -362,10 +365,17 @@ def judge(mutant: Mutant, plan: list[list[str]], session: Session, budget: float
         return on_trial(plan, session, budget)
     fate = on_trial([[name for name in stage if "::" not in name] for stage in plan[:2]], session,
                     budget)
-    if not fate.stage and any("::" in name for stage in plan for name in stage):
-        fate = with_tests(lambda other: on_trial(plan, other, budget),
-                          [*FIRST, *{mutant.module} - {*FIRST}])
+    every = [*FIRST, *{mutant.module} - {*FIRST}] if any("::" in t for s in plan for t in s) else []
+    killers = list(dict.fromkeys(file_of(name) for name in plan[0] if "::" in name))
+    for files, stages in (killers, plan[:1]), (every, plan):
+        if files and not fate.stage:
+            fate = with_tests(partial(on_trial, stages, budget=budget), files)
     return fate._replace(anew=True)
+
+
+def file_of(test: str) -> str:
+    """The word that is special in the name of the file of a test."""
+    return test.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
 
 
 def load_anew(mutant: Mutant, source: bytes) -> None:
