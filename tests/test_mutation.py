@@ -155,3 +155,13 @@ def test_a_mutant_takes_the_place_of_properties_generators_and_names_of_a_class(
     at = source.index(old.encode(), source.index(f" {owner.rpartition('.')[2]}".encode()))
     mutant = Mutant(module, "operator", owner, ((at, at + len(old), new),))
     assert next(in_children([(after_exchange, mutant, text)], 1))[1] == expected
+
+
+def test_a_statement_left_out_of_a_class_has_it_loaded_anew():
+    source = path_of("tensor").read_bytes()
+    [mutant] = [m for m in mutants("tensor", source)
+                if m.kind == "statement" and m.owner == "Tensor.astype"]
+    row = Coverage(rows={"take": (1.0, {"tensor.Tensor.astype"})})
+    task = judge, mutant, row.plan(mutant), Session(lambda session: None)
+    fate = next(in_children([task], 1))[1]
+    assert fate.stage in ("import", "claims")

@@ -293,8 +293,9 @@ def exchange(mutant: Mutant, source: bytes) -> bool:
     home = getattr(module, outer[0]) if outer else module
     old = vars(home).get(name)
     node = statement_of(mutant, source)
-    if mutant.owner in WHILE_LOADING or "super" in ast.dump(node):
-        return False
+    if (mutant.owner in WHILE_LOADING or isinstance(node, ast.Pass)
+            or "super" in ast.dump(node)):
+        return False  # what is left out cannot take the place of what is there
     if isinstance(node, ast.FunctionDef) and isinstance(old, FunctionType):
         node.decorator_list = []
         return same_object(inspect.unwrap(old), run_statement(node, mutant, module, {})[name])
