@@ -127,7 +127,7 @@ class Coverage:
                   if owner in owners or also in owners or not owners or not known}
         broad = len(chosen) > len(found) / 2
         return dict(sorted(chosen.items(), key=lambda item: (
-            item[0].split()[0] != mutant.owner,
+            item[0].split()[0] != mutant.owner, f"test_{mutant.module}.py" not in item[0],
             broad and not any(f"test_{word}.py" in item[0] for word in FIRST), item[1])))
 
     def plan(self, mutant: Mutant, killers: Sequence[str] = ()) -> list[list[str]]:
