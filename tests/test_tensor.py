@@ -219,3 +219,9 @@ def test_numpys_functions_without_a_slope_take_tensors_by_name_and_axes_in_a_tup
     assert np.array_equal(a1=x, a2=x)
     assert np.round(leaf([0.25]), decimals=1).tolist() == [0.2]
     assert np.any(leaf(np.eye(2)), (0, 1))
+
+
+def test_the_array_that_numpy_gets_of_a_constant_cannot_be_made_writable():
+    array = np.asarray(tg.Tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        array.flags.writeable = True
