@@ -64,7 +64,7 @@ class Proof:
         Those with a reason or an excuse are tried less long.
         """
         names, trials = list(self.mutants), Trials(known, session, wanted.jobs)
-        budgets = [BUDGET / 3 if name in self.reasons | self.excuses else BUDGET for name in names]
+        budgets = [BUDGET / 4 if name in self.reasons | self.excuses else BUDGET for name in names]
         for number, fate, seconds in trials.run(list(self.mutants.values()), budgets):
             name, stage, why = names[number], fate.stage, fate.why
             self.count(name, stage, why)
