@@ -386,3 +386,9 @@ def test_no_derivative_is_computed_that_leads_to_no_argument():
     w = tg.Tensor([1.0, 3.0], requires_grad=True)
     constant = tg.rule(lambda x: x * 1, x=never)
     assert tg.grad(lambda x: (x * constant(w * 2)).sum())(2.0).item() == 8
+
+
+def test_what_is_kept_of_a_result_is_its_own_array_and_no_copy():
+    y = leaf() * 2
+    z = y * tg.exp(y)
+    assert z._node.saved[0] is y._data
