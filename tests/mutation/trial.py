@@ -52,7 +52,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "tinygrad_w2v"
 ENGINE = ("graph", "stable", "rules", "sparse", "derived", "tensor", "functional")
 TESTS = ("conventions", "sharp_edges", "rules", "errors", "tensor", "numpy_protocol", "sparse",
-         "functional", "graph", "engine", "user_rule", "ops", "accuracy", "nn",
+         "functional", "derived", "graph", "engine", "user_rule", "ops", "accuracy", "nn",
          "skipgram_equations")
 NOT_THESE = (  # the rows; what takes longer than all others; what lives on another test's results
     "test_promise[", "a_million_operations", "is_no_minus_0",
