@@ -225,3 +225,9 @@ def test_a_cotangent_or_tangent_of_another_shape_is_refused():
         tg.vjp(tg.sin, X)[1](np.ones(2))
     with pytest.raises(ValueError, match=r"tangents of shape \[\(2,\)\].*\[\(3,\)\]"):
         tg.jvp(tg.sin, X, np.ones(2))
+
+
+def test_the_identity_gives_its_value_as_a_constant():
+    value, pull = tg.vjp(lambda x: x, X)
+    assert not value.requires_grad
+    close(pull(Y[0])[0], Y[0])

@@ -363,3 +363,32 @@ def test_nested_derivatives_in_four_threads_are_right():
         return set(found)
 
     assert in_threads(4, work) == [{12.0 * (i + 1) ** 2} for i in range(4)]
+
+
+def test_a_result_that_is_read_only_by_itself_is_not_taken_for_the_memory_of_a_leaf():
+    def frozen(x):
+        out = x * 2
+        out.flags.writeable = False
+        return out
+
+    x = tg.Tensor([1.0, 3.0], requires_grad=True)
+    y = tg.rule(frozen, x=lambda g, out: g * out)(x).sum()
+    with x.edit() as values:
+        values += 1
+    y.backward()
+    assert x.grad.tolist() == [2, 6]
+
+
+def test_no_derivative_is_computed_that_leads_to_no_argument():
+    def never(g):
+        raise AssertionError("nobody asked for this")
+
+    w = tg.Tensor([1.0, 3.0], requires_grad=True)
+    constant = tg.rule(lambda x: x * 1, x=never)
+    assert tg.grad(lambda x: (x * constant(w * 2)).sum())(2.0).item() == 8
+
+
+def test_what_is_kept_of_a_result_is_its_own_array_and_no_copy():
+    y = leaf() * 2
+    z = y * tg.exp(y)
+    assert z._node.saved[0] is y._data

@@ -144,3 +144,9 @@ def test_ids_out_of_range_are_named(ids):
 def test_ids_that_are_not_integers_are_refused():
     with pytest.raises(TypeError, match="integer ids, not float64"):
         tg.take(table(), [0.0])
+
+
+def test_the_array_protocol_gives_the_type_that_is_asked_for():
+    grad = looked_up([1])
+    assert grad.__array__(np.float32).dtype == np.float32
+    assert grad.__array__().dtype == np.float64

@@ -174,3 +174,54 @@ def test_a_view_kept_from_a_second_edit_under_the_same_name_loses_its_hold():
         kept = values[:]
     kept[0] = 99
     assert w.data.tolist() == [2, 4]
+
+
+def test_a_tensor_whose_edit_was_kept_is_as_read_only_as_before():
+    w = leaf()
+    with w.edit() as array:
+        kept = array[:]
+    assert kept.base is not None
+    assert not w.data.flags.writeable
+    assert not w._data.flags.writeable
+
+
+def test_a_seed_may_be_a_tensor_under_differentiation_and_counts_as_its_values():
+    w = leaf()
+    (w * 3).backward(w)
+    assert w.grad.tolist() == [3, 6]
+
+
+def test_a_vector_may_be_transposed_by_its_one_axis():
+    assert tg.vjp(lambda x: x.transpose(0) * 2, [1.0, 2.0])[1]([1.0, 10.0])[0].tolist() == [2, 20]
+
+
+def test_what_was_computed_before_an_edit_is_out_of_date_within_it():
+    w = leaf()
+    loss = (w * w).sum()
+    with w.edit() as array:
+        array[0] = 5
+        with pytest.raises(tg.GraphError, match="optimiser step or edit"):
+            loss.backward()
+
+
+def test_a_number_may_be_given_its_own_shape():
+    assert tg.Tensor(3.0).reshape().shape == tg.Tensor([3.0]).reshape(()).shape == ()
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], []])
+def test_many_values_and_none_are_formatted_as_their_text(values):
+    x = tg.Tensor(np.array(values))
+    assert f"{x:>20}" == f"{x!r:>20}"
+
+
+def test_numpys_functions_without_a_slope_take_tensors_by_name_and_axes_in_a_tuple():
+    x = leaf()
+    assert np.array_equal(a1=x, a2=x)
+    assert np.round(leaf([0.25]), decimals=1).tolist() == [0.2]
+    assert np.any(leaf(np.eye(2)), (0, 1))
+
+
+def test_the_array_that_numpy_gets_of_a_constant_cannot_be_made_writable():
+    array = np.asarray(tg.Tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        array.flags.writeable = True

@@ -95,6 +95,12 @@ EQUIVALENT: dict[str, str] = {
         "it is given roots, which are never negative",
     "rules.take:  = rule(_take, x=_take_x[ → , elementwise=True])":
         "the flag counts where a slope depends on where it is taken; this one does not",
+    "sparse.RowGrad.coalesce: .rows[order], first) if [len(first) → True] else self.rows":
+        "NumPy adds no rows up to no rows, of the same type and width",
+    "sparse.add_rows: 1), flat, rows.reshape(-[1 → 2]))":
+        "NumPy takes any negative number for the side that follows from the others",
+    "sparse.add_rows: p.add.at(table.reshape(-[1 → 2]), flat, rows.reshape(-1":
+        "NumPy takes any negative number for the side that follows from the others",
     "stable.below_peak: axis, np.result_type(x, [1 → 2].0), keepdims=True, init":
         "only its type counts",
     "stable.below_peak: axis, np.result_type(x, [1.0 → (-1.0)]), keepdims=True, initia":

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 
 from tests.mutation.mutants import KINDS, Mutant
-from tests.mutation.trial import Coverage, Session, coverage, in_children, judge, path_of
+from tests.mutation.trial import BUDGET, Coverage, Session, Trials, coverage, path_of
 
 
 def options(words: str, arguments: list[str] | None) -> argparse.Namespace:
@@ -27,6 +27,11 @@ def drawn(mutants: dict[str, Mutant], wanted: argparse.Namespace) -> dict[str, M
     if wanted.sample and wanted.sample < len(names):
         names = random.Random(0).sample(sorted(names), wanted.sample)
     return {name: mutants[name] for name in names}
+
+
+def in_part(wanted: argparse.Namespace) -> bool:
+    """Tell whether some mutants only are wanted."""
+    return bool(wanted.only or wanted.sample)
 
 
 def surveyed(jobs: int, session: Session) -> Coverage:
@@ -50,21 +55,27 @@ class Proof:
                  excuses: dict[str, str]):
         self.mutants, self.reasons, self.excuses = mutants, reasons, excuses
         self.kinds, self.killed, self.equal = Counter[str](), Counter[str](), Counter[str]()
+        self.seconds = 0.0  # of processor
         self.stages, self.survivors, self.stale = Counter[str](), list[str](), list[str]()
 
     def run(self, known: Coverage, session: Session, wanted: argparse.Namespace) -> None:
-        """Plant each mutant; say of each survivor at once what it is."""
-        names = list(self.mutants)
-        tasks = [(judge, self.mutants[name], known, session) for name in names]
-        for number, (stage, why), seconds in in_children(tasks, wanted.jobs):
-            name = names[number]
+        """Plant each mutant; say of each survivor at once what it is.
+
+        Those with a reason or an excuse are tried less long.
+        """
+        names, trials = list(self.mutants), Trials(known, session, wanted.jobs)
+        budgets = [BUDGET / 4 if name in self.reasons | self.excuses else BUDGET for name in names]
+        for number, fate, seconds in trials.run(list(self.mutants.values()), budgets):
+            name, stage, why = names[number], fate.stage, fate.why
             self.count(name, stage, why)
+            self.seconds += seconds
             if name in self.survivors:
                 mutant = self.mutants[name]
                 source = path_of(mutant.module).read_bytes()
                 print(f"survives: {name}\n{mutant.diff(source)}", flush=True)
             if wanted.verbose:
                 print(f"{seconds:6.2f} {stage or 'survives':<8} {name} | {why[:200]!r}", flush=True)
+        self.stale += trials.controls()
 
     def count(self, name: str, stage: str, why: str) -> None:
         """Note what became of a mutant."""
@@ -84,7 +95,15 @@ class Proof:
         mistakes = self.kinds.total() - self.equal.total()
         return self.killed.total() / mistakes if mistakes else 1.0
 
-    def report(self, began: float) -> str:
+    def holds(self, enough: float, in_part: bool) -> bool:
+        """Judge: none survives without a reason or an excuse, and none of these is out of date.
+
+        And `enough` were killed, if these were all mutants. A share says nothing `in_part`: of 60
+        mutants, a single one that is excused is more than 1 %.
+        """
+        return not self.survivors and not self.stale and (in_part or self.share >= enough)
+
+    def report(self, began: float, in_part: bool = False) -> str:
         """The table, and what is wrong with the table of reasons."""
         lines = [f"{'mistake':<20}{'planted':>8}{'killed':>8}{'no mistake':>12}"]
         for kind in [k for k in KINDS if self.kinds[k]] + ["all"]:
@@ -101,5 +120,7 @@ class Proof:
         mistakes = self.kinds.total() - self.equal.total()
         lines += ["", f"{self.killed.total()} of {mistakes} mistakes killed: {self.share:.2%}; "
                   f"{len(self.survivors)} survive without a reason; "
-                  f"{time.monotonic() - began:.0f} s", ""]
+                  f"{time.monotonic() - began:.0f} s, {self.seconds:.0f} CPU seconds of trials",
+                  *["(a part of the mutants: judged one by one, no share is asked for)"] * in_part,
+                  ""]
         return "\n".join(lines)
