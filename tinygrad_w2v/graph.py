@@ -150,7 +150,7 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
             value = value.copy()  # the caller's array, which the caller may change
         saved[j] = value if type(value) in _SCALARS or value.dtype is out.dtype else rule.suited(
             value, j, out.dtype)
-    meta = {k: v.copy() if hasattr(v, "copy") else v for k, v in meta.items()}
+    meta = {k: v.copy() if isinstance(v, (list, np.ndarray)) else v for k, v in meta.items()}
     return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))
 
 

@@ -41,8 +41,9 @@ class Derivative:
     __slots__ = ("fn", "local", "needs", "shape", "wants")
 
     def __init__(self, fn: Function, operand: str, arrays: list[str]):
-        spec = inspect.getfullargspec(fn)
-        names = spec.args[1:] + spec.kwonlyargs
+        plain = inspect.isfunction(fn) and not hasattr(fn, "__wrapped__")  # then it is quick
+        spec = inspect.getargs(fn.__code__) if plain else inspect.getfullargspec(fn)
+        names = spec.args[1:] + getattr(spec, "kwonlyargs", [])
         if names != sorted(names, key=lambda name: name not in arrays):
             raise TypeError(f"the derivative by {operand} takes arrays first, then keywords, not "
                             f"{', '.join(names)}")
@@ -331,7 +332,8 @@ def _einsum_each(g: Any, *operands: Any, i: int, each_shape: Any, subscripts: st
         target += name
     gradient = einsum(*[o for _, o in others],
                       subscripts=",".join([t for t, _ in others]) + "->" + target)
-    return np.broadcast_to(gradient, np.broadcast_shapes(gradient.shape, each_shape))
+    shape = np.broadcast_shapes(gradient.shape, each_shape)
+    return gradient if gradient.shape == shape else np.broadcast_to(gradient, shape)
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

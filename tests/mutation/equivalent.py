@@ -7,7 +7,7 @@ EQUIVALENT: dict[str, str] = {
         "a class method is the same when taken from an instance",
     "graph.pull: wrap, sources = [type → ](g)._of, (*node.parents,":
         "a class method is the same when taken from an instance",
-    'rules.Derivative.keywords: hape: shape, "i": i} if [self.wants → True] else {}':
+    "rules.Derivative.keywords: if [not self.wants → False]:":
         "a shortcut for speed: what is not wanted is not passed on",
     "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
         "operands are gone through and counted, nothing else",
@@ -21,15 +21,15 @@ EQUIVALENT: dict[str, str] = {
         "it is remembered for speed alone",
     "rules._einsum_each: rm for term, _ in others[ → [::-1]]): # summed away: all re":
         "which of them is found first does not matter",
-    "rules._matmul_x:  np.swapaxes(y, -1, -2))[[..., 0, :] → ]":
+    "rules._matmul_x: (g[..., None, :] @ y.mT)[[..., 0, :] → ]":
         "the walk un-broadcasts an axis of length 1 away",
-    "rules._matmul_x: apaxes(y, -1, -2))[..., [0 → (-1)], :]":
+    "rules._matmul_x: , None, :] @ y.mT)[..., [0 → (-1)], :]":
         "the axis has length 1",
     "rules._matmul_x: if len(x_shape) [= → <]= 1:":
         "there are no operands of 0 axes: matmul refuses them",
     "rules._matmul_x: if y.ndim [= → <]= 1:":
         "there are no operands of 0 axes: matmul refuses them",
-    "rules._matmul_y: 2) @ g[..., None])[..., [0 → (-1)]]":
+    "rules._matmul_y: mT @ g[..., None])[..., [0 → (-1)]]":
         "the axis has length 1",
     "rules._matmul_y: if len(y_shape) == 2 <[ → =] x.ndim: # one matrix fo":
         "to reshape what has two axes so changes nothing",
@@ -41,13 +41,13 @@ EQUIVALENT: dict[str, str] = {
         "there are no operands of 0 axes: matmul refuses them",
     "rules._matmul_y: n x * g if len(y_shape) [= → <]= 1 else x[:, None] * g[":
         "there are no operands of 0 axes: matmul refuses them",
-    "rules._norm: dtype=np.result_type(x, [1 → 2].0)), axis=axis, keepdim":
+    "stable.norm: dtype=np.result_type(x, [1 → 2].0)), axis=axis, keepdim":
         "only its type counts",
-    "rules._norm: dtype=np.result_type(x, [1.0 → (-1.0)])), axis=axis, keepdims=":
+    "stable.norm: dtype=np.result_type(x, [1.0 → (-1.0)])), axis=axis, keepdims=":
         "only its type counts",
-    "rules._norm: dtype=np.result_type(x, [1.0 → (0.0)])), axis=axis, keepdims=":
+    "stable.norm: dtype=np.result_type(x, [1.0 → (0.0)])), axis=axis, keepdims=":
         "only its type counts",
-    "rules._norm: dtype=np.result_type(x, [1.0 → (1.0 * (1 + 1e-6))])), axis=axis, keepdims=":
+    "stable.norm: dtype=np.result_type(x, [1.0 → (1.0 * (1 + 1e-6))])), axis=axis, keepdims=":
         "only its type counts",
     "rules._put: ype != bool for k in key[ → [::-1]]):":
         "which of the keys is found first does not matter",
@@ -61,11 +61,11 @@ EQUIVALENT: dict[str, str] = {
         "the share is g or 0: there is no slope that could be infinite",
     "rules.balanced: if [not np.any(sure) → False]:":
         "a shortcut for speed: the general way gives the same",
-    "rules.clip: low=lambda g, x, low, [high: np.where((x < low) & (low <= high → out: np.where((x < low) & (low <= out]), g, 0),":
+    "rules.clip: low=lambda g, x, low, [high: gate(g, (x < low) & (low <= high → out: gate(g, (x < low) & (low <= out])),":
         "the result is the bound wherever the comparison could differ",
-    "rules.clip: x=lambda g, x, low, [high: np.where((low <= x) & (x <= high → out: np.where((low <= x) & (x <= out]), g, 0),":
+    "rules.clip: x=lambda g, x, low, [high: gate(g, (low <= x) & (x <= high → out: gate(g, (low <= x) & (x <= out])),":
         "the result is the bound wherever the comparison could differ",
-    "rules.count: ([shape[a] for a in axes[ → [::-1]]])":
+    "stable.count: ([shape[a] for a in axes[ → [::-1]]])":
         "factors commute",
     "rules.logsumexp: spread(np.where(out [= → <]= -np.inf, 0, g), x, axi":
         "nothing is less than −∞",
@@ -83,7 +83,7 @@ EQUIVALENT: dict[str, str] = {
         "the derivative does not use it: it only says that the operation knows it",
     "rules.power: (y == 0) & ~np.isfinite([1 → (-1)] / x), 0, y * x ** (y - ":
         "−∞ is not finite either",
-    "rules.relu: rule(_relu, elementwise=[Tru → Fals]e, x=lambda g, out: np.w":
+    "rules.relu: table.relu, elementwise=[Tru → Fals]e, x=lambda g, out: gate":
         "the share is g or 0: there is no slope that could be infinite",
     'rules.rule: attr(fn, "__module__", "[ → ?]")).startswith("numpy"):':
         "whatever can be called has a __module__",
@@ -91,7 +91,7 @@ EQUIVALENT: dict[str, str] = {
         "whatever can be called has a __module__",
     "rules.sigmoid: bda g, x: g * sech2(x / [2 → (-2)]) / 4) # E8":
         "sech² is even",
-    "rules.unless_0: return np.where(x [= → <]= 0, 1, x)":
+    "stable.unless_0: return np.where(x [= → <]= 0, 1, x)":
         "it is given roots, which are never negative",
     "rules.take:  = rule(_take, x=_take_x[ → , elementwise=True])":
         "the flag counts where a slope depends on where it is taken; this one does not",
@@ -121,7 +121,7 @@ EXCUSED: dict[str, str] = {
         "slower; a factor of ones more changes no product",
     "rules._einsum_each: elif not a[ny → ll](letter in term for term":
         "slower; a factor of ones more changes no product",
-    "rules._leaky_relu: return np.where(x >[ → =] 0, x, slope * x)":
+    "stable.leaky_relu: return np.where(x >[ → =] 0, x, slope * x)":
         "at 0 both branches give 0, but for its sign, if `slope` is finite",
     "rules._log_softmax_x: sure = p > [0.5 → (0.5 * (1 + 1e-6))]":
         "both forms are the same number; the bound only says which one is rounded less",
@@ -143,9 +143,9 @@ EXCUSED: dict[str, str] = {
         "slower; to add to 0 is to assign, but for the sign of a 0",
     "rules._put: if any([isinstance(k, np.ndarray) and k.dtype != bool → ((isinstance(k, np.ndarray)))] for k in key):":
         "slower; to add to 0 is to assign, but for the sign of a 0",
-    "rules.centred: x = x - 1.0 * np.m[ax → in](x, axis=axis, keepdims=":
+    "stable.centred: x = x - 1.0 * np.m[ax → in](x, axis=axis, keepdims=":
         "any element of the line, subtracted first, leaves exactly 0 of equal ones; others are rounded otherwise",
-    "rules.clip: high=lambda g, x, low, [high: np.where((x > high) | (low > high → out: np.where((x > out) | (low > out]), g, 0))":
+    "rules.clip: high=lambda g, x, low, [high: gate(g, (x > high) | (low > high → out: gate(g, (x > out) | (low > out])))":
         "the result is the bound wherever the comparison could differ, but for NaN between crossed bounds",
     "rules.softmax:  keepdims=True)), out > [0.5 → (0.5 * (1 + 1e-6))], axis))":
         "both forms are the same number; the bound only says which one is rounded less",
