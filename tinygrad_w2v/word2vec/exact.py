@@ -25,8 +25,9 @@ from .curvature import SharedCurvature
 from .objective import exact_loss
 from .threads import cores, in_order
 
-TILE = 2048  # words o
+TILE = 1024  # words o
 SHARD = 256  # words c
+LANES = 8  # a row of numbers is as wide as a multiple of it: products of matrices are faster so
 WARM = 4  # passes over the most frequent words, one in so many of all, before the first
 FEW = 1 << 11  # words that need no such passes
 SMALL = 1 << 21  # scores in a block, below which threads are not worth their start
@@ -55,9 +56,9 @@ def tiled_loss(v: Any, tiles: Sequence[Any], totals: Array, pairs: Sequence[Pair
 def scored(v: Any, tiles: Sequence[Any], pairs: Sequence[Pairs], peak: Any = None
            ) -> tuple[Any, Any]:
     """Give Σ_x exp(s_cx − peak_c) of each row, and Σ_co C[c, o] (s_co − peak_c)."""
-    normaliser, observed = 0, 0
+    normaliser, observed, v = 0, 0, widened(v, tiles[0])
     for words, (places, counts) in zip(tiles, pairs, strict=True):
-        scores = matmul_t(widened(v, words), words)
+        scores = matmul_t(v, words)
         if peak is not None:
             scores = scores - peak
         normaliser = normaliser + exp(scores).sum(axis=1)
@@ -68,15 +69,18 @@ def scored(v: Any, tiles: Sequence[Any], pairs: Sequence[Pairs], peak: Any = Non
 def highest(v: Any, tiles: Sequence[Any]) -> Any:
     """The highest score of each row, as a constant: P does not depend on what is taken off."""
     with no_grad():
-        return np.max([as_plain(matmul_t(widened(v, words), words)).max(axis=1)
-                       for words in tiles], axis=0)[:, None]
+        v = widened(v, tiles[0])
+        return np.max([as_plain(matmul_t(v, words)).max(axis=1) for words in tiles],
+                      axis=0)[:, None]
 
 
 def widened(v: Any, words: Any) -> Any:
-    """(v, 1), if the words have a bias in a last column."""
+    """(v, 1, 0 …), as wide as the words are, which have a bias behind their vector, then zeros."""
     if v.shape[1] == words.shape[1]:
         return v
-    return concatenate([v, np.ones((len(v), 1), v.dtype)], axis=1)
+    more = np.zeros((len(v), words.shape[1] - v.shape[1]), v.dtype)
+    more[:, 0] = 1
+    return concatenate([v, more], axis=1)
 
 
 class Tiles:
@@ -84,7 +88,9 @@ class Tiles:
 
     def __init__(self, U: Array, bias: Array | None, counts: CoOccurrences):
         self.U, self.bias, self.counts = U, bias, counts
-        self.table = np.empty((len(U), U.shape[1] + (bias is not None)), U.dtype)
+        d = U.shape[1]
+        width = d if bias is None else -(-(d + 1) // LANES) * LANES
+        self.table = np.zeros((len(U), width), U.dtype)
         self.parts = [slice(i, min(i + TILE, len(U))) for i in range(0, len(U), TILE)]
         for part in self.parts:
             self.refresh(part)
@@ -100,7 +106,7 @@ class Tiles:
         """Take over rows of U and the bias."""
         self.table[part, : self.U.shape[1]] = self.U[part]
         if self.bias is not None:
-            self.table[part, -1] = self.bias[part]
+            self.table[part, self.U.shape[1]] = self.bias[part]
 
     def leaves(self) -> list[Tensor]:
         """The tiles as Tensors to differentiate by."""
