@@ -36,10 +36,13 @@ class SharedCurvature:
         self.white_u, self.white_v = np.zeros((2, V.shape[1], V.shape[1]), V.dtype)
         self.tables: list[Any] = []  # of the parameters that are being edited
 
-    def whitener(self, table: Tensor) -> Array:
-        """Invert the damped covariance of the rows of `table` under the word distribution."""
+    def whitener(self, table: Tensor, about_0: bool = False) -> Array:
+        """Invert the damped covariance of the rows of `table` under the word distribution.
+
+        `about_0`: of their second moment, as if their mean were 0.
+        """
         rows = table.data
-        mean, d = self.share @ rows, rows.shape[1]
+        mean, d = self.share @ rows * (not about_0), rows.shape[1]
         covariance = (rows.T * self.share) @ rows - np.outer(mean, mean)
         damping = self.damping * max(np.trace(covariance) / d, 1e-12)
         return np.linalg.inv(covariance + damping * np.eye(d)).astype(rows.dtype)

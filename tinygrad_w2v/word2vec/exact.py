@@ -66,6 +66,21 @@ def scored(v: Any, tiles: Sequence[Any], pairs: Sequence[Pairs], peak: Any = Non
     return normaliser, observed
 
 
+def log_normaliser(v: Array, tiles: Sequence[Array]) -> Array:
+    """Give log Σ_x exp s_cx of each row.
+
+    >>> log_normaliser(np.zeros((1, 3)), [np.ones((2, 3)), np.ones((2, 3))])
+    array([1.38629436])
+    """
+    none = [(np.empty(0, np.int64), np.empty(0, v.dtype))] * len(tiles)
+    with np.errstate(over="ignore", divide="ignore"):
+        total: Array = log(scored(v, tiles, none)[0])
+    if not np.all(np.abs(total) < 69):  # exp met its limits: 1e30 is exp(69)
+        peak = highest(v, tiles)
+        total = log(scored(v, tiles, none, peak)[0]) + peak[:, 0]
+    return total
+
+
 def highest(v: Any, tiles: Sequence[Any]) -> Any:
     """The highest score of each row, as a constant: P does not depend on what is taken off."""
     with no_grad():
@@ -111,6 +126,10 @@ class Tiles:
     def leaves(self) -> list[Tensor]:
         """The tiles as Tensors to differentiate by."""
         return [Tensor(self.table[part], requires_grad=True, copy=False) for part in self.parts]
+
+    def plain(self) -> list[Array]:
+        """The tiles as arrays."""
+        return [self.table[part] for part in self.parts]
 
     def pairs(self, rows: Array, tile: int) -> Pairs:
         """The pairs of the centre words `rows` with the words of a tile."""
@@ -178,6 +197,9 @@ class ExactSoftmax:
     def team(self, workers: int) -> Iterator[None]:
         """Work with so many threads in the block, or with one for each core if those are more."""
         self.workers = max(workers, cores())
+        # glibc gives large blocks back to the system, which clears them when they are wanted again.
+        # What is large it learns from the blocks that it sees freed: this one keeps the others.
+        np.empty(31 << 20, np.uint8)
         with one_thread():
             yield
 
@@ -198,6 +220,10 @@ class ExactSoftmax:
             if number >= skip:
                 value = self.step(tiles, rows, rate(begin / n))
                 yield value, self.counts.positions * len(rows) / n, done / n
+
+    def closing(self) -> Iterator[float]:
+        """Do what is left to do after the last pass: nothing."""
+        return iter(())
 
     def warm_up(self, k: int, rate: Callable[[float], float]) -> None:
         """Make passes over the first k words alone.
