@@ -76,7 +76,7 @@ class SharedCurvature:
 
     def newton(self, g: Array, rows: Any, white: Array, lr: float) -> Array:
         """Give the steps of rows by their gradients."""
-        step = capped(g @ white / (self.totals[rows, None] + 1))
+        step = capped(g @ white, self.totals[rows] + 1)
         step *= lr
         return step
 
@@ -104,8 +104,13 @@ def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:
     return slice(None), np.asarray(gradient)
 
 
-def capped(step: Array) -> Array:
-    """Shorten the rows of `step` that are longer than 1 to length 1."""
-    length = np.sqrt(np.einsum("ij,ij->i", step, step))[:, None]
-    shortened: Array = step / np.maximum(length, 1)
+def capped(step: Array, scale: Any = 1.0) -> Array:
+    """Divide each row of `step` by its `scale`, or by its length if that leaves it longer than 1.
+
+    >>> capped(np.array([[3.0, 4.0], [3.0, 4.0]]), np.array([10.0, 2.0]))
+    array([[0.3, 0.4],
+           [0.6, 0.8]])
+    """
+    length = np.sqrt(np.einsum("ij,ij->i", step, step))
+    shortened: Array = step / np.maximum(length, scale)[:, None]
     return shortened

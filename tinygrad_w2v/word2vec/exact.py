@@ -102,13 +102,12 @@ class Tiles:
     """The table of words o, U with the bias as a last column, in tiles, and the pairs in them."""
 
     def __init__(self, U: Array, bias: Array | None, counts: CoOccurrences):
-        self.U, self.bias, self.counts = U, bias, counts
+        self.counts = counts
         d = U.shape[1]
         width = d if bias is None else -(-(d + 1) // LANES) * LANES
         self.table = np.zeros((len(U), width), U.dtype)
         self.parts = [slice(i, min(i + TILE, len(U))) for i in range(0, len(U), TILE)]
-        for part in self.parts:
-            self.refresh(part)
+        self.fill(U, bias)
         # where in a row of C the words of a tile begin
         self.edges = np.empty((counts.n, len(self.parts) + 1), np.int64)
         self.edges[:, 0], self.edges[:, -1] = counts.starts[:-1], counts.starts[1:]
@@ -116,6 +115,12 @@ class Tiles:
             row = counts.outside[counts.starts[c] : counts.starts[c + 1]]
             inner = [part.start for part in self.parts[1:]]
             self.edges[c, 1:-1] = counts.starts[c] + np.searchsorted(row, inner)
+
+    def fill(self, U: Array, bias: Array | None) -> None:
+        """Take over all rows of U and the bias, of which `refresh` takes over some again."""
+        self.U, self.bias = U, bias
+        for part in self.parts:
+            self.refresh(part)
 
     def refresh(self, part: slice) -> None:
         """Take over rows of U and the bias."""
@@ -178,6 +183,16 @@ class ExactSoftmax:
         self.V, self.U, self.bias, self.counts, self.seed = V, U, bias, counts, seed
         self.optimiser = SharedCurvature(V, U, bias, counts.totals)
         self.workers = 1
+        self.known: Tiles | None = None
+
+    def tiles(self) -> Tiles:
+        """The tiles of U and the bias as they are now."""
+        bias = None if self.bias is None else self.bias.data
+        if self.known is None:
+            self.known = Tiles(self.U.data, bias, self.counts)
+        else:
+            self.known.fill(self.U.data, bias)
+        return self.known
 
     @property
     def number(self) -> int:
@@ -213,8 +228,7 @@ class ExactSoftmax:
         rng, n, done = np.random.default_rng([self.seed, epoch]), self.counts.n, 0
         if epoch == skip == 0 and n > FEW:
             self.warm_up(n // WARM, rate)
-        bias = None if self.bias is None else self.bias.data
-        tiles = Tiles(self.U.data, bias, self.counts)
+        tiles = self.tiles()
         for number, rows in enumerate(self.counts.blocks(rng.permutation(n))):
             begin, done = done, done + len(rows)
             if number >= skip:

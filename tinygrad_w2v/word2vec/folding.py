@@ -38,7 +38,7 @@ from ..sparse import Array
 from ..tensor import Tensor
 from .counting import CoOccurrences
 from .curvature import capped
-from .exact import ExactSoftmax, Tiles, log_normaliser, shards
+from .exact import ExactSoftmax, log_normaliser, shards
 from .objective import sampled, weights
 from .threads import in_order
 
@@ -116,7 +116,8 @@ class Table:
         self.far_bias = (self.bias[self.drawn] - self.log_q).astype(rows.dtype)
         rarest = like[-RAREST:]
         self.start = rarest.mean(axis=0)
-        self.reach = REACH * max(float(np.sqrt(np.square(rarest).sum(axis=1)).mean()), 1e-6)
+        length = float(np.sqrt(np.square(rarest).sum(axis=1)).mean())
+        self.reach = np.asarray(REACH * max(length, 1e-6), rows.dtype)
 
     def fold(self, seen: Array, counts: Array, free: bool) -> tuple[Array, Array]:
         """Find the vectors of words with these pairs, and their normalisers' logarithms.
@@ -137,8 +138,9 @@ class Table:
             loss = (norm * totals).sum() if free else exp(norm).sum()
             off = row - self.start
             (loss - observed + PRIOR / 2 * (off @ self.spread * off).sum()).backward()
-            step = np.asarray(row.grad) @ self.white / (totals[:, None] + max(PRIOR, 1))
-            x = x - self.reach / (1 + number / 2) * capped(step / np.float32(self.reach))
+            step = np.asarray(row.grad) @ self.white
+            step = capped(step / self.reach, totals + max(PRIOR, 1))
+            x = x - self.reach / (1 + number / 2) * step
         return x, parts(x)[0]
 
 
@@ -218,7 +220,7 @@ class FoldedSoftmax:
         V, U, totals = head.V.data, head.U.data, head.counts.totals
         bias = None if head.bias is None else head.bias.data
         drawn = draw(head.optimiser.share, DRAWN, np.random.default_rng([self.seed, 1 << 32]))
-        tiles = Tiles(U, bias, head.counts)
+        tiles = head.tiles()
         norm = np.concatenate(list(in_order(lambda rows: log_normaliser(V[rows], tiles.plain()),
                                             shards(np.arange(self.k)), head.workers)))
         a = (np.log(np.maximum(totals, 0.5)) - norm).astype(V.dtype)
