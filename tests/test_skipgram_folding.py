@@ -190,7 +190,7 @@ def test_with_its_best_bias_that_loss_is_the_one_of_centre_vectors_turned_round(
 @pytest.mark.parametrize("bias", [True, False])
 def test_many_steps_bring_the_gaps_of_e4_and_e5_to_0_for_words_of_the_tail(monkeypatch, bias):
     monkeypatch.setattr(folding, "STEPS", 3000)
-    monkeypatch.setattr(folding, "PRIOR", 0)
+    monkeypatch.setattr(folding, "PRIOR", 1e-3)
     rng = np.random.default_rng(5)
     text = [[str(w) for w in rng.choice(8, 600, p=np.arange(8, 0, -1) / 36)]]  # all pairs occur
     found = fitted(text, exact_words=5, vector_size=2, bias=bias)

@@ -118,6 +118,7 @@ class Adam(SharedCurvature):
 
 OPTIMISERS = {
     "default": (SharedCurvature, {}, 512),
+    "no joining": (SharedCurvature, {}, 512),
     "no warm-up": (SharedCurvature, {}, 512),
     "no warm-up, η_U .7": (SharedCurvature, {"lr_u": 0.7}, 512),
     "no warm-up, η_V .5": (SharedCurvature, {"lr_v": 0.5}, 512),
@@ -224,6 +225,8 @@ def compare(counts: CoOccurrences, names: list[str], passes: int) -> None:
             trainer.warm_up = lambda k, rate: None
         size = CoOccurrences.blocks.__globals__
         size["BLOCK"], before = block, size["BLOCK"]
+        if name == "no joining":
+            trainer.join = lambda first, k: None
         begun = clock()
         with trainer.team(1):
             for epoch in range(passes):

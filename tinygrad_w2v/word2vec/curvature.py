@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -95,6 +95,33 @@ class SharedCurvature:
         for parameter in (self.V, self.U, self.bias):
             if parameter is not None:
                 parameter.zero_grad()
+
+
+class Settling:
+    """Finds rows that have a convex loss each, while all else stands still: by Newton steps.
+
+    `white` is the inverse of the covariance that the rows share. They begin at the mean of the rows
+    `like`, a table of their kind, and no step is longer than half the length that those have. As
+    many pairs as a row's `prior` says ask it to stay there.
+    """
+
+    def __init__(self, like: Array, white: Array):
+        self.start, self.white, self.spread = like.mean(axis=0), white, np.linalg.inv(white)
+        length = float(np.sqrt(np.square(like).sum(axis=1)).mean())
+        self.reach = np.asarray(max(length, 1e-6) / 2, like.dtype)
+
+    def settle(self, loss: Callable[[Tensor], Any], totals: Array, prior: Array, steps: int
+               ) -> Array:
+        """Make steps on ``loss(rows)``; the curvature of a row is its `totals` times the shared."""
+        x = np.tile(self.start, (len(totals), 1))
+        for number in range(steps):
+            rows = Tensor(x, requires_grad=True, copy=False)
+            off = rows - self.start
+            stay = ((off @ self.spread * off).sum(axis=1) * prior).sum() / 2
+            (loss(rows) + stay).backward()
+            step = capped(np.asarray(rows.grad) @ self.white / self.reach, totals + prior)
+            x = x - self.reach / (1 + number / 2) * step
+        return x
 
 
 def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:

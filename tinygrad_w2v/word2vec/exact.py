@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..sparse import Array
 from ..tensor import Tensor, as_plain
 from .blas import one_thread
 from .counting import CoOccurrences
-from .curvature import SharedCurvature
+from .curvature import Settling, SharedCurvature
 from .objective import exact_loss
 from .threads import cores, in_order
 
@@ -29,6 +30,7 @@ TILE = 1024  # words o
 SHARD = 256  # words c
 LANES = 8  # a row of numbers is as wide as a multiple of it: products of matrices are faster so
 WARM = 4  # passes over the most frequent words, one in so many of all, before the first
+JOIN = 2  # steps by which the others join them
 FEW = 1 << 11  # words that need no such passes
 SMALL = 1 << 21  # scores in a block, below which threads are not worth their start
 
@@ -243,7 +245,8 @@ class ExactSoftmax:
         """Make passes over the first k words alone.
 
         From a random start, U and V each wait for the other to learn. The most frequent words find
-        their places against each other for (k/n)² of the price, and the others then against them.
+        their places against each other for (k/n)² of the price, and the others then against them:
+        a step of theirs is (k/n) of the price of a pass, or less.
         """
         V, U = (Tensor(table.data[:k], requires_grad=True) for table in (self.V, self.U))
         bias = None if self.bias is None else Tensor(self.bias.data[:k], requires_grad=True)
@@ -254,6 +257,32 @@ class ExactSoftmax:
                 pass
         with self.V.edit() as v, self.U.edit() as u:
             v[:k], u[:k] = V.data, U.data
+        self.join(first, k)
+
+    def join(self, first: ExactSoftmax, k: int) -> None:
+        """Give the words from k on the vectors that fit the first k words: see `folding`."""
+        counts = self.counts.beside(k, self.counts.n)
+        bias = None if self.bias is None else self.bias.data[:k]  # what it is at the start
+        words = Tiles(first.U.data, bias, first.counts)
+        norm = np.concatenate(list(in_order(
+            lambda rows: log_normaliser(first.V.data[rows], words.plain()),
+            shards(np.arange(k)), self.workers)))
+        a = (np.log(np.maximum(first.counts.totals, 0.5)) - norm).astype(self.V.dtype)
+        sides = []
+        for like, other, more in ((first.V, first.U, bias), (first.U, first.V, a)):
+            white = first.optimiser.whitener(other)
+            sides.append((Settling(like.data, white), Tiles(other.data, more, counts)))
+
+        def settled(rows: Array) -> tuple[Array, ...]:
+            totals = counts.totals[rows].astype(self.V.dtype)
+            later = self.counts.totals[rows].astype(self.V.dtype) - totals  # pairs with each other
+            return rows, *[settling.settle(partial(tiles.loss, tiles=tiles.plain(), rows=rows),
+                                           totals, later + 1, JOIN) for settling, tiles in sides]
+
+        with self.V.edit() as v, self.U.edit() as u:
+            for rows, *found in in_order(settled, shards(np.arange(k, self.counts.n)),
+                                         self.workers):
+                v[rows], u[rows] = found
 
     def step(self, tiles: Tiles, rows: Array, rate: float) -> float:
         """Move V in the words `rows`, U and the bias by the gradient of their part of E1."""

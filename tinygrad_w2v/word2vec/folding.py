@@ -37,14 +37,13 @@ from ..rules import exp
 from ..sparse import Array
 from ..tensor import Tensor
 from .counting import CoOccurrences
-from .curvature import capped
+from .curvature import Settling
 from .exact import ExactSoftmax, log_normaliser, shards
 from .objective import sampled, weights
 from .threads import in_order
 
 DRAWN = 1024  # words of the head by which a normaliser is estimated, beside those seen
 STEPS = 3  # Newton steps of a word
-REACH = 0.5  # the longest of them, in lengths of the vectors of the head's rarest words
 RAREST = 2500  # of the head
 PAIRS = 1 << 14  # pairs of words that are folded in together
 PRIOR = 20  # pairs as many as which ask a word to be as the head's rarest are on average
@@ -109,15 +108,11 @@ class Table:
 
     def __init__(self, rows: Array, bias: Array | None, like: Array, white: Array,
                  drawn: tuple[Array, Array]):
-        self.rows, self.white, (self.drawn, self.log_q) = rows, white, drawn
+        self.rows, (self.drawn, self.log_q) = rows, drawn
         self.bias = np.zeros(len(rows), rows.dtype) if bias is None else bias
-        self.spread = np.linalg.inv(white)
         self.far = rows[self.drawn]
         self.far_bias = (self.bias[self.drawn] - self.log_q).astype(rows.dtype)
-        rarest = like[-RAREST:]
-        self.start = rarest.mean(axis=0)
-        length = float(np.sqrt(np.square(rarest).sum(axis=1)).mean())
-        self.reach = np.asarray(REACH * max(length, 1e-6), rows.dtype)
+        self.settling = Settling(like[-RAREST:], white)
 
     def fold(self, seen: Array, counts: Array, free: bool) -> tuple[Array, Array]:
         """Find the vectors of words with these pairs, and their normalisers' logarithms.
@@ -131,16 +126,11 @@ class Table:
         def parts(x: Any) -> tuple[Any, Any]:
             return sampled(x, near, near_bias, self.far, self.far_bias, weight, counts)
 
-        x = np.tile(self.start, (len(seen), 1))
-        for number in range(STEPS):
-            row = Tensor(x, requires_grad=True, copy=False)
-            norm, observed = parts(row)
-            loss = (norm * totals).sum() if free else exp(norm).sum()
-            off = row - self.start
-            (loss - observed + PRIOR / 2 * (off @ self.spread * off).sum()).backward()
-            step = np.asarray(row.grad) @ self.white
-            step = capped(step / self.reach, totals + max(PRIOR, 1))
-            x = x - self.reach / (1 + number / 2) * step
+        def loss(x: Tensor) -> Any:
+            norm, observed = parts(x)
+            return ((norm * totals).sum() if free else exp(norm).sum()) - observed
+
+        x = self.settling.settle(loss, totals, np.full_like(totals, PRIOR), STEPS)
         return x, parts(x)[0]
 
 
