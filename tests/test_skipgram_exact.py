@@ -74,7 +74,7 @@ def test_scores_beyond_the_limits_of_exp_have_their_loss(shift):
 @pytest.fixture
 def small(monkeypatch):
     """Several tiles and shards of a small vocabulary, and threads for them."""
-    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0), ("FEW", 9)):
+    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0), ("FEW", 9), ("SOME", 9)):
         monkeypatch.setattr(exact, name, value)
 
 
@@ -147,7 +147,8 @@ def test_a_checkpoint_made_with_other_tiles_is_refused(tmp_path, monkeypatch):
 
 def test_words_that_join_the_first_ones_start_nearer_to_the_optimum(monkeypatch):
     text, losses = language(7, groups=20), []
-    monkeypatch.setattr(exact, "FEW", 20)
+    for name in ("FEW", "SOME"):
+        monkeypatch.setattr(exact, name, 20)
     for steps in (0, 2):
         monkeypatch.setattr(exact, "JOIN", steps)
         model = SkipGram(vector_size=8, min_count=1, loss="softmax", epochs=1)

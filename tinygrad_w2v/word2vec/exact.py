@@ -32,6 +32,7 @@ LANES = 8  # a row of numbers is as wide as a multiple of it: products of matric
 WARM = 4  # passes over the most frequent words, one in so many of all, before the first
 JOIN = 2  # steps by which the others join them
 FEW = 1 << 11  # words that need no such passes
+SOME = 3 << 11  # words that need none to join: a pass costs little then
 SMALL = 1 << 21  # scores in a block, below which threads are not worth their start
 
 Pairs = tuple[Array, Array]  # places (in a matrix of scores, flattened), counts
@@ -257,7 +258,8 @@ class ExactSoftmax:
                 pass
         with self.V.edit() as v, self.U.edit() as u:
             v[:k], u[:k] = V.data, U.data
-        self.join(first, k)
+        if self.counts.n > SOME:
+            self.join(first, k)
 
     def join(self, first: ExactSoftmax, k: int) -> None:
         """Give the words from k on the vectors that fit the first k words: see `folding`."""
