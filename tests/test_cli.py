@@ -590,8 +590,8 @@ def test_a_text_becomes_vectors_and_a_summary(call, corpus):
 
 
 OTHER = {"vector_size": 4, "window": 2, "min_count": 150, "negative": 3, "sample": 0.01,
-         "ns_exponent": 0.5, "epochs": 2, "lr": 0.5, "seed": 7, "workers": 1,
-         "loss": "negative", "shrink_windows": False}
+         "ns_exponent": 0.5, "exact_words": 30, "epochs": 2, "lr": 0.5, "seed": 7,
+         "workers": 1, "loss": "negative", "shrink_windows": False}
 
 
 def flags(settings):
@@ -624,6 +624,13 @@ def test_every_setting_of_skip_gram_is_an_option(call, corpus):
 def test_the_output_bias_can_be_left_out(call, corpus, options, bias):
     call("train", corpus, "-o", "v.safetensors", *SMALL, "--loss", "softmax", *options)
     assert WordVectors.load("v.safetensors").settings["bias"] is bias
+
+
+def test_rare_words_are_folded_in_against_so_many_exact_ones(call, corpus):
+    assert call("train", corpus, "-o", "v.safetensors", *SMALL, "--loss", "softmax",
+                "--exact-words", "10")[0] == 0
+    wv = WordVectors.load("v.safetensors")
+    assert wv.settings["exact_words"] == 10 < len(wv)
 
 
 def test_centre_and_outside_vectors_can_be_chosen_and_any_format(call, corpus):

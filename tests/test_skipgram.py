@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_w2v as tg
 from tinygrad_w2v.word2vec import SkipGram
-from tinygrad_w2v.word2vec.curvature import SharedCurvature, capped
+from tinygrad_w2v.word2vec.curvature import Settling, SharedCurvature, capped
 
 
 def language(seed, groups=4, words=5, sentences=400):
@@ -191,3 +191,22 @@ def test_shared_curvature_steps_are_their_formula():
 def test_capped_steps_have_length_at_most_1_and_keep_their_direction():
     steps = np.array([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     np.testing.assert_allclose(capped(steps), [[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]])
+
+
+def test_settling_finds_the_minimum_of_each_row():
+    rng = np.random.default_rng(3)
+    root, goal = rng.normal(size=(6, 4)), rng.normal(size=(5, 4))
+    curvature = root.T @ root
+    totals = rng.integers(1, 9, 5).astype(float)
+
+    def loss(x):  # a row's curvature is its total times what all share
+        off = x - goal
+        return ((off @ curvature * off).sum(axis=1) * totals).sum() / 2
+
+    settling = Settling(rng.normal(size=(7, 4)), np.linalg.inv(curvature))
+    found = settling.settle(loss, totals, np.zeros(5), 1000)
+    np.testing.assert_allclose(found, goal, atol=1e-3)
+    prior = np.arange(5.0)
+    found = settling.settle(loss, totals, prior, 1000)  # drawn back to the start by so many pairs
+    share = (totals / (totals + prior))[:, None]
+    np.testing.assert_allclose(found, share * goal + (1 - share) * settling.start, atol=1e-3)

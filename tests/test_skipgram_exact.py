@@ -74,7 +74,7 @@ def test_scores_beyond_the_limits_of_exp_have_their_loss(shift):
 @pytest.fixture
 def small(monkeypatch):
     """Several tiles and shards of a small vocabulary, and threads for them."""
-    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0), ("FEW", 9)):
+    for name, value in (("TILE", 7), ("SHARD", 3), ("SMALL", 0), ("FEW", 9), ("SOME", 9)):
         monkeypatch.setattr(exact, name, value)
 
 
@@ -143,3 +143,27 @@ def test_a_checkpoint_made_with_other_tiles_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(exact, "TILE", 7)
     with pytest.raises(ValueError, match="by a version that cuts the text into other steps"):
         fit()
+
+
+def test_words_that_join_the_first_ones_start_nearer_to_the_optimum(monkeypatch):
+    text, losses = language(7, groups=20), []
+    for name in ("FEW", "SOME"):
+        monkeypatch.setattr(exact, name, 20)
+    for steps in (0, 2):
+        monkeypatch.setattr(exact, "JOIN", steps)
+        model = SkipGram(vector_size=8, min_count=1, loss="softmax", epochs=1)
+        losses.append(model.fit(text, progress=False).losses[0])
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize(("k", "rows"), [(1, 9), (4, 9), (9, 5), (9, 9)])
+def test_counts_beside_the_first_words_are_those_among_all(k, rows):
+    counts = problem(9, 2, 3)[3]
+    beside, whole = counts.beside(k, rows), counts.dense(np.arange(rows))
+    whole[:, k:] = 0
+    assert beside.n == rows
+    for row in range(rows):
+        part = slice(beside.starts[row], beside.starts[row + 1])
+        np.testing.assert_array_equal(beside.outside[part], np.flatnonzero(whole[row]))
+        np.testing.assert_array_equal(beside.count[part], whole[row][whole[row] > 0])
+    np.testing.assert_allclose(beside.totals, whole.sum(axis=1))

@@ -1,6 +1,7 @@
 """The exact objective: seconds to count, seconds a pass, and E1 reached by several optimisers.
 
     python tests/benchmarks/exact.py CORPUS [--words 20000] [--passes 10] [--only NAME …]
+    python tests/benchmarks/exact.py CORPUS --words 30000 --passes 6 --fold 10000 20000 30000
 
 CORPUS is a text, a sentence a line; its most frequent words are used, vectors have 100 numbers,
 windows 5 words to each side. The first table sets the whole text beside its first million words: a
@@ -10,6 +11,10 @@ optimiser, E1 a pair of words (the mean over the pass), and at the end E1 itself
 optimum it is: the mean length of the gap of E6, observed minus expected context vector, over the
 spread of the context vectors; the same for the centre vectors by which a row of U moves. Both are 0
 at an optimum.
+
+With --fold K … there is another table instead: E1 is summed over the K most frequent words, and the
+rest of the --words are folded in. Counts are those of the whole text, of all words that occur 5
+times. E1 a pair is of all the words, however many were trained by it.
 
 Seconds are of the wall, with those of all cores' work in brackets: they agree on a quiet machine,
 but for the number of cores.
@@ -28,6 +33,7 @@ from tinygrad_w2v.word2vec.blas import one_thread
 from tinygrad_w2v.word2vec.corpus import Corpus
 from tinygrad_w2v.word2vec.counting import CoOccurrences
 from tinygrad_w2v.word2vec.curvature import SharedCurvature
+from tinygrad_w2v.word2vec.model import exact_trainer
 from tinygrad_w2v.word2vec.threads import cores, in_order
 
 D, WINDOW = 100, 5
@@ -112,6 +118,7 @@ class Adam(SharedCurvature):
 
 OPTIMISERS = {
     "default": (SharedCurvature, {}, 512),
+    "no joining": (SharedCurvature, {}, 512),
     "no warm-up": (SharedCurvature, {}, 512),
     "no warm-up, η_U .7": (SharedCurvature, {"lr_u": 0.7}, 512),
     "no warm-up, η_V .5": (SharedCurvature, {"lr_v": 0.5}, 512),
@@ -218,6 +225,8 @@ def compare(counts: CoOccurrences, names: list[str], passes: int) -> None:
             trainer.warm_up = lambda k, rate: None
         size = CoOccurrences.blocks.__globals__
         size["BLOCK"], before = block, size["BLOCK"]
+        if name == "no joining":
+            trainer.join = lambda first, k: None
         begun = clock()
         with trainer.team(1):
             for epoch in range(passes):
@@ -231,14 +240,43 @@ def compare(counts: CoOccurrences, names: list[str], passes: int) -> None:
               + f" | {seconds[0]:.0f} ({seconds[1]:.0f}) |", flush=True)
 
 
+def fold(path: str, n: int, heads: list[int], passes: int) -> None:
+    """Print what it costs to fold words in, and the E1 of all words that it leads to."""
+    corpus = Corpus.read(path, 5)
+    counts = CoOccurrences.of(corpus, len(corpus.vocabulary), WINDOW, True).first(n)
+    print("| E1 over so many words | passes, s | folding in, s | E1 a pair, all words |")
+    print("|---|---|---|---|")
+    for k in heads:
+        rng = np.random.default_rng(0)
+        tables = [rng.normal(0, 0.05, (n, D)).astype(np.float32) for _ in "VU"]
+        trainer, times = exact_trainer(*tables, counts, True, k, 0), [clock()]
+        with trainer.team(1):
+            for epoch in range(passes):
+                fall = lambda share, epoch=epoch: 1 - 0.9 * (epoch + share) / passes
+                for _ in trainer.steps(epoch, fall):
+                    pass
+            times.append(clock())
+            for _ in trainer.closing():
+                pass
+            times.append(clock())
+        e1 = exact.objective(trainer.V.data, trainer.U.data, trainer.bias.data, counts)
+        passed, folded = np.diff(times, axis=0)
+        print(f"| {k:,} | {passed[0]:.0f} ({passed[1]:.0f}) | {folded[0]:.0f} ({folded[1]:.0f}) | "
+              f"{e1 / counts.totals.sum():.3f} |", flush=True)
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus")
     parser.add_argument("--words", type=int, default=20_000)
     parser.add_argument("--passes", type=int, default=10)
     parser.add_argument("--only", nargs="+", choices=OPTIMISERS, default=list(OPTIMISERS))
+    parser.add_argument("--fold", type=int, nargs="+", metavar="K")
     given = parser.parse_args()
+    if given.fold:
+        fold(given.corpus, given.words, given.fold, given.passes)
+        return
     compare(costs(given.corpus, given.words), given.only, given.passes)
 
 

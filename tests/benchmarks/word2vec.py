@@ -2,31 +2,36 @@
 
     pip install -e '.[bench]'
     python tests/benchmarks/word2vec.py CORPUS [--seeds 0 1 2] [--peers gensim fasttext]
-    python tests/benchmarks/word2vec.py CORPUS --peers exact --known 10000
+    python tests/benchmarks/word2vec.py CORPUS --min-count 36 --peers exact exact-3 gensim fasttext
 
 CORPUS is a text, a sentence a line. Every training runs in a process of its own and pays for
-everything: reading the text, the vocabulary, training. All by negative sampling have vectors of 100
-numbers, windows of 5 words to each side, words that occur 5 times, 5 noise words a pair, frequent
-words thinned out (gensim and ours from a share of 1e-3 of the text, fastText from 1e-4), and two
-threads or processes. gensim and fastText make 5 passes, ours as many as it has by default. What is
-not named has each program's default. The peer "exact" is our own `loss="softmax"`, the sum over
-all words, of those that occur 100 times.
+everything: reading the text, the vocabulary, training. All have vectors of 100 numbers, windows of
+5 words to each side, words that occur --min-count times (5), and two threads or processes; all by
+negative sampling 5 noise words a pair, and frequent words thinned out (gensim and ours from a share
+of 1e-3 of the text, fastText from 1e-4). gensim and fastText make 5 passes, ours as many as it has
+by default. What is not named has each program's default. The peers "exact" are our own
+`loss="softmax"`, the sum over all words: with 10 passes; "exact-3" with 3, and so on; "exact-10k"
+with 10 over the 10,000 most frequent words, against which the others are folded in.
 
 One evaluator scores all: WordSim-353 and SimLex-999 (Spearman) and Google's analogies (3CosAdd, the
 30,000 most frequent words), from the files inside the gensim package. Vocabularies that differ are
-asked different questions: with --known N, all are scored on the N most frequent words. Memory is
-the highest sum of the proportional set sizes of the process and its children, sampled; it needs
-Linux.
+asked different questions: with --known N, all are scored on the N most frequent words. Of our own
+models, the centre vectors `v`, the outside vectors `u` and their sum are scored. Memory is the
+highest sum of the proportional set sizes of the process and its children, sampled; it needs Linux.
 
-Other runs on the machine spoil the seconds: compare within one run, on a quiet machine.
+"seconds" are of the wall, "of cores" those that all cores worked, "passes" those of the wall
+without reading and counting, where a program tells. Other runs on the machine spoil the first and
+the last: compare within one run, on a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -37,39 +42,52 @@ from pathlib import Path
 WORKERS = 2
 
 
-def train_ours(corpus: str, output: str, seed: int) -> None:
+Training = float | None  # seconds of the passes, without reading and counting, if they are known
+VECTORS = ("v+u", "v", "u")
+
+
+def train_skip_gram(corpus: str, output: str, **settings) -> Training:
+    """Train one of our own models; writes v + u, v and u."""
+    from tinygrad_w2v.word2vec import SkipGram
+
+    model = SkipGram(vector_size=100, window=5, workers=WORKERS, **settings).start(corpus)
+    begun = time.perf_counter()
+    model.run(progress=False)
+    seconds = time.perf_counter() - begun
+    for which, end in zip(VECTORS, ("", ".v", ".u"), strict=True):
+        model.word_vectors(which).save_word2vec(output + end, binary=True)
+    return seconds
+
+
+def train_ours(corpus: str, output: str, seed: int, min_count: int) -> Training:
     """Our negative sampling, with its own defaults but for the number of processes."""
-    from tinygrad_w2v.word2vec import SkipGram
-
-    model = SkipGram(vector_size=100, window=5, min_count=5, loss="negative", workers=WORKERS,
-                     seed=seed)
-    model.fit(corpus, progress=False).wv.save_word2vec(output, binary=True)
+    return train_skip_gram(corpus, output, loss="negative", seed=seed, min_count=min_count)
 
 
-def train_exact(corpus: str, output: str, seed: int) -> None:
-    """Our exact objective (E1), of the words that occur 100 times, with its own defaults."""
-    from tinygrad_w2v.word2vec import SkipGram
+def exact(**settings):
+    """Our exact objective (E1), with its own defaults but for `settings`."""
+    def train(corpus: str, output: str, seed: int, min_count: int) -> Training:
+        return train_skip_gram(corpus, output, loss="softmax", seed=seed, min_count=min_count,
+                               **settings)
+    return train
 
-    model = SkipGram(vector_size=100, window=5, min_count=100, loss="softmax", seed=seed)
-    model.fit(corpus, progress=False).wv.save_word2vec(output, binary=True)
 
-
-def train_gensim(corpus: str, output: str, seed: int) -> None:
+def train_gensim(corpus: str, output: str, seed: int, min_count: int) -> Training:
     """gensim's Word2Vec, skip-gram with negative sampling."""
     from gensim.models.word2vec import LineSentence, Word2Vec
 
     model = Word2Vec(LineSentence(corpus), sg=1, vector_size=100, window=5, negative=5,
-                     min_count=5, sample=1e-3, workers=WORKERS, epochs=5, seed=seed + 1)
+                     min_count=min_count, sample=1e-3, workers=WORKERS, epochs=5, seed=seed + 1)
     model.wv.save_word2vec_format(output, binary=True)
 
 
-def train_fasttext(corpus: str, output: str, seed: int) -> None:
+def train_fasttext(corpus: str, output: str, seed: int, min_count: int) -> Training:
     """fastText's skip-gram, without parts of words. (It takes no seed; threads make chance.)"""
     import fasttext
     import numpy as np
 
     model = fasttext.train_unsupervised(
-        corpus, model="skipgram", dim=100, ws=5, neg=5, minCount=5, maxn=0, epoch=5,
+        corpus, model="skipgram", dim=100, ws=5, neg=5, minCount=min_count, maxn=0, epoch=5,
         thread=WORKERS, verbose=0)
     words = [word for word in model.words if word != "</s>"]
     from tinygrad_w2v.word2vec import WordVectors
@@ -78,7 +96,9 @@ def train_fasttext(corpus: str, output: str, seed: int) -> None:
     WordVectors(words, table).save_word2vec(output, binary=True)
 
 
-PEERS = {"gensim": train_gensim, "fasttext": train_fasttext, "exact": train_exact}
+PEERS = {"gensim": train_gensim, "fasttext": train_fasttext, "exact": exact(),
+         **{f"exact-{passes}": exact(epochs=passes) for passes in (2, 3, 4, 6)},
+         "exact-10k": exact(exact_words=10_000)}
 TRAINERS = {"tinygrad_w2v": train_ours, **PEERS}
 
 
@@ -98,19 +118,22 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def run(name: str, corpus: str, seed: int, output: str) -> tuple[float, int]:
+def run(name: str, corpus: str, seed: int, min_count: int, output: str) -> dict[str, float]:
     """Train in a new process; gives its seconds, and the most memory it held."""
-    begun = time.perf_counter()
-    # The seconds end where training ends: writing the vectors is not a part of it.
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     child = subprocess.Popen([sys.executable, __file__, corpus, "--train", name, "--seeds",
-                              str(seed), "--output", output], stdout=subprocess.PIPE, text=True)
+                              str(seed), "--min-count", str(min_count), "--output", output],
+                             stdout=subprocess.PIPE, text=True)
     peak = 0
     while child.poll() is None:
         peak = max(peak, memory_of(child.pid))
         time.sleep(0.25)
     if child.returncode:
         sys.exit(f"training with {name} failed")
-    return time.perf_counter() - begun, peak
+    seconds, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    passes = json.loads(child.stdout.read().splitlines()[-1])
+    return {"seconds": seconds, "passes": float("nan") if passes is None else passes,
+            "cores": sum(after[:2]) - sum(before[:2]), "MB": peak / 2**20}
 
 
 def scores(path: str, data: Path, known: int | None) -> list[float]:
@@ -138,35 +161,51 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--peers", nargs="*", default=["gensim", "fasttext"], choices=PEERS)
     parser.add_argument("--known", type=int, metavar="N", help="score the N most frequent words")
+    parser.add_argument("--min-count", type=int, default=5)
     parser.add_argument("--train", choices=TRAINERS, help=argparse.SUPPRESS)
     parser.add_argument("--output", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.train:
-        TRAINERS[given.train](given.corpus, given.output, given.seeds[0])
+        print(json.dumps(TRAINERS[given.train](given.corpus, given.output, given.seeds[0],
+                                               given.min_count)))
         return
-    names, results = ["tinygrad_w2v", *given.peers], {}
+    names, costs, found = ["tinygrad_w2v", *given.peers], {}, {}
     data = evaluation_files()
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in given.seeds:
-            for name in names:
+    for seed in given.seeds:
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder:
                 output = os.path.join(folder, "vectors.bin")
-                seconds, memory = run(name, given.corpus, seed, output)
-                found = scores(output, data, given.known)
-                results.setdefault(name, []).append((seconds, memory, *found))
-                print(json.dumps({"seed": seed, "who": name, "seconds": round(seconds, 1),
-                                  "MB": memory >> 20,
-                                  "scores": [round(score, 3) for score in found]}),
-                      flush=True)
+                cost = run(name, given.corpus, seed, given.min_count, output)
+                costs.setdefault(name, []).append(cost)
+                for which, end in zip(VECTORS, ("", ".v", ".u"), strict=True):
+                    if os.path.exists(output + end):
+                        points = scores(output + end, data, given.known)
+                        found.setdefault((name, which), []).append(points)
+                        print(json.dumps({"seed": seed, "who": name, "vectors": which, **cost,
+                                          "scores": [round(point, 3) for point in points]}),
+                              flush=True)
     print(f"\n{time.strftime('%Y-%m-%d')}, {platform.machine()}, {os.cpu_count()} cores, Python "
-          f"{platform.python_version()}, {WORKERS} workers, {len(given.seeds)} seed(s), means"
+          f"{platform.python_version()}, {WORKERS} workers, {len(given.seeds)} seed(s), means, "
+          f"words that occur {given.min_count} times"
           + (f", scores of {given.known:,} words" if given.known else "") + "\n")
-    print("| | seconds | of ours | WS-353 | SimLex-999 | analogies | peak MB |")
-    print("|---|---|---|---|---|---|---|")
-    ours = statistics.mean(row[0] for row in results["tinygrad_w2v"])
-    for name, rows in results.items():
-        seconds, memory, *found = [statistics.mean(column) for column in zip(*rows, strict=True)]
-        print(f"| {name} | {seconds:.0f} | {seconds / ours:.1f} × | "
-              + " | ".join(f"{score:.3f}" for score in found) + f" | {memory / 2**20:.0f} |")
+    report(costs, found)
+
+
+def report(costs: dict[str, list[dict[str, float]]], found: dict[tuple[str, str], list]) -> None:
+    """Print the table: a line for each program, and for each kind of vectors that it has."""
+    print("| | vectors | seconds | of ours | of cores | passes | WS-353 | SimLex-999 | analogies | "
+          "peak MB |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    means = {name: {key: statistics.mean(row[key] for row in rows) for key in rows[0]}
+             for name, rows in costs.items()}
+    for (name, which), rows in found.items():
+        cost, points = means[name], [statistics.mean(column) for column in zip(*rows, strict=True)]
+        kind = which if (name, "v") in found else ""
+        passes = "" if math.isnan(cost["passes"]) else f"{cost['passes']:.0f}"
+        print(f"| {name} | {kind} | {cost['seconds']:.0f} | "
+              f"{cost['seconds'] / means['tinygrad_w2v']['seconds']:.1f} × | {cost['cores']:.0f} | "
+              f"{passes} | " + " | ".join(f"{point:.3f}" for point in points)
+              + f" | {cost['MB']:.0f} |")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ NUMBERS: dict[str, tuple[type, str]] = {  # options of `train` that are paramete
                "thinned out; 0: never"),
     "ns_exponent": (float, "with --loss negative: the power of the counts by which words are "
                     "drawn"),
+    "exact_words": (int, "with --loss softmax: the objective is summed over so many of the most "
+                    "frequent words; rarer ones are folded in afterwards"),
     "epochs": (int, "passes over the text"),
     "lr": (float, "learning rate"),
     "workers": (int, "processes that share the work of --loss negative; the result is the same for "

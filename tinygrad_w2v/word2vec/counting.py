@@ -206,11 +206,15 @@ class CoOccurrences:
 
     def first(self, k: int) -> CoOccurrences:
         """The pairs of the first k words with each other."""
-        stop = self.starts[k]
+        return self.beside(k, k)
+
+    def beside(self, k: int, rows: int) -> CoOccurrences:
+        """The pairs of the first `rows` words with the first k."""
+        stop = self.starts[rows]
         keep = self.outside[:stop] < k
-        starts = np.append(0, np.cumsum(keep))[self.starts[: k + 1]]
+        starts = np.append(0, np.cumsum(keep))[self.starts[: rows + 1]]
         count = self.count[:stop][keep]
-        totals = np.bincount(np.repeat(np.arange(k), np.diff(starts)), count, k)
+        totals = np.bincount(np.repeat(np.arange(rows), np.diff(starts)), count, rows)
         return CoOccurrences(self.outside[:stop][keep], count, starts, totals, self.positions)
 
     def blocks(self, order: Array) -> Iterator[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -36,10 +36,13 @@ class SharedCurvature:
         self.white_u, self.white_v = np.zeros((2, V.shape[1], V.shape[1]), V.dtype)
         self.tables: list[Any] = []  # of the parameters that are being edited
 
-    def whitener(self, table: Tensor) -> Array:
-        """Invert the damped covariance of the rows of `table` under the word distribution."""
+    def whitener(self, table: Tensor, about_0: bool = False) -> Array:
+        """Invert the damped covariance of the rows of `table` under the word distribution.
+
+        `about_0`: of their second moment, as if their mean were 0.
+        """
         rows = table.data
-        mean, d = self.share @ rows, rows.shape[1]
+        mean, d = self.share @ rows * (not about_0), rows.shape[1]
         covariance = (rows.T * self.share) @ rows - np.outer(mean, mean)
         damping = self.damping * max(np.trace(covariance) / d, 1e-12)
         return np.linalg.inv(covariance + damping * np.eye(d)).astype(rows.dtype)
@@ -73,7 +76,7 @@ class SharedCurvature:
 
     def newton(self, g: Array, rows: Any, white: Array, lr: float) -> Array:
         """Give the steps of rows by their gradients."""
-        step = capped(g @ white / (self.totals[rows, None] + 1))
+        step = capped(g @ white, self.totals[rows] + 1)
         step *= lr
         return step
 
@@ -94,6 +97,33 @@ class SharedCurvature:
                 parameter.zero_grad()
 
 
+class Settling:
+    """Finds rows that have a convex loss each, while all else stands still: by Newton steps.
+
+    `white` is the inverse of the covariance that the rows share. They begin at the mean of the rows
+    `like`, a table of their kind, and no step is longer than half the length that those have. As
+    many pairs as a row's `prior` says ask it to stay there.
+    """
+
+    def __init__(self, like: Array, white: Array):
+        self.start, self.white, self.spread = like.mean(axis=0), white, np.linalg.inv(white)
+        length = float(np.sqrt(np.square(like).sum(axis=1)).mean())
+        self.reach = np.asarray(max(length, 1e-6) / 2, like.dtype)
+
+    def settle(self, loss: Callable[[Tensor], Any], totals: Array, prior: Array, steps: int
+               ) -> Array:
+        """Make steps on ``loss(rows)``; the curvature of a row is its `totals` times the shared."""
+        x = np.tile(self.start, (len(totals), 1))
+        for number in range(steps):
+            rows = Tensor(x, requires_grad=True, copy=False)
+            off = rows - self.start
+            stay = ((off @ self.spread * off).sum(axis=1) * prior).sum() / 2
+            (loss(rows) + stay).backward()
+            step = capped(np.asarray(rows.grad) @ self.white / self.reach, totals + prior)
+            x = x - self.reach / (1 + number / 2) * step
+        return x
+
+
 def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:
     """The rows that a gradient touches, and what they received."""
     if isinstance(gradient, RowGrad):
@@ -101,8 +131,13 @@ def rows_of(gradient: Array | RowGrad | None) -> tuple[Array | slice, Array]:
     return slice(None), np.asarray(gradient)
 
 
-def capped(step: Array) -> Array:
-    """Shorten the rows of `step` that are longer than 1 to length 1."""
-    length = np.sqrt(np.einsum("ij,ij->i", step, step))[:, None]
-    shortened: Array = step / np.maximum(length, 1)
+def capped(step: Array, scale: Any = 1.0) -> Array:
+    """Divide each row of `step` by its `scale`, or by its length if that leaves it longer than 1.
+
+    >>> capped(np.array([[3.0, 4.0], [3.0, 4.0]]), np.array([10.0, 2.0]))
+    array([[0.3, 0.4],
+           [0.6, 0.8]])
+    """
+    length = np.sqrt(np.einsum("ij,ij->i", step, step))
+    shortened: Array = step / np.maximum(length, scale)[:, None]
     return shortened

@@ -24,6 +24,7 @@ from .corpus import Corpus, Source, Vocabulary
 from .counting import CoOccurrences
 from .exact import ExactSoftmax, objective
 from .files import FormatError, check_writable
+from .folding import FoldedSoftmax
 from .progress import Progress
 from .safetensors import read_safetensors, write_safetensors
 from .sampling import NegativeSampling
@@ -42,7 +43,8 @@ def _is_number(value: Any) -> bool:
 class Pass:
     """What a callback is told after a pass: which it was, of how many, its loss, and the model.
 
-    `seconds` since the training began, and how many words of the corpus a second went by.
+    `seconds` since the training began, and how many words of the corpus a second went by. Words
+    that `exact_words` leaves for the end are folded in after the last pass, and not before.
     """
 
     epoch: int
@@ -78,6 +80,10 @@ class SkipGram:
     epochs
         Passes over the data. By default 10 for "softmax"; for "negative" 2, or as many up to 4 as
         show it 30 million words. 0 leaves the vectors at their random start.
+    exact_words
+        For "softmax" alone: E1 is summed over so many of the most frequent words. The rarer ones
+        are folded in after the last pass, each against those: see docs/exact.md. A vocabulary that
+        is no larger is trained by E1 as a whole.
     lr
         Learning rate, falling over the run. For "negative": the longest step that a word's vector
         can take, 3 by default. For "softmax": a factor on the shared-curvature steps, 1.
@@ -92,8 +98,8 @@ class SkipGram:
         The same seed gives the same vectors.
 
     After `fit`: `vocabulary`, `corpus`, the Tensors `V` (n, d), `U` (n, d) and `bias` (n,) or None,
-    `losses` (one a pass: E1 for "softmax", the mean over pairs for "negative"), and the vectors
-    `wv`.
+    `losses` (one a pass: E1 for "softmax", summed over `exact_words`; the mean over pairs for
+    "negative"), and the vectors `wv`.
 
     >>> text = [["red", "and", "blue"], ["blue", "and", "red"]] * 10
     >>> model = SkipGram(vector_size=4, window=1, min_count=1, loss="softmax", seed=1)
@@ -105,13 +111,14 @@ class SkipGram:
                  loss: str = "negative", negative: int = 5, sample: float = 1e-3,
                  ns_exponent: float = 0.75, shrink_windows: bool = True,
                  epochs: int | None = None, lr: float | None = None, bias: bool = True,
-                 workers: int = 1, seed: int = 0):
+                 exact_words: int = 20_000, workers: int = 1, seed: int = 0):
         if loss not in EPOCHS:
             raise ValueError(f"loss is 'softmax' or 'negative', not {loss!r}")
         for name, value, least in (("vector_size", vector_size, 1), ("window", window, 1),
                                    ("min_count", min_count, 1), ("negative", negative, 1),
                                    ("epochs", EPOCHS[loss] if epochs is None else epochs, 0),
-                                   ("workers", workers, 1), ("seed", seed, 0)):
+                                   ("exact_words", exact_words, 2), ("workers", workers, 1),
+                                   ("seed", seed, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 raise ValueError(f"{name} is a whole number from {least} up, not {value!r}")
         if lr is not None and not (_is_number(lr) and 0 < lr < np.inf):
@@ -127,6 +134,7 @@ class SkipGram:
         self.epochs = EPOCHS[loss] if epochs is None else int(epochs)
         self._by_length = epochs is None and loss == "negative"  # `start` knows how many epochs
         self.lr, self.seed = float(RATES[loss] if lr is None else lr), int(seed)
+        self.exact_words = int(exact_words)
         self.with_bias, self.workers = bool(bias) and loss == "softmax", int(workers)
         self.losses: list[float] = []
         self._partial = (0, 0.0, 0.0)  # of the pass under way: steps, loss, weight of its pairs
@@ -136,7 +144,7 @@ class SkipGram:
     def settings(self) -> dict[str, Any]:
         """The settings on which the result depends, as they may be given to `SkipGram`."""
         names = ("vector_size", "window", "min_count", "loss", "negative", "sample", "ns_exponent",
-                 "shrink_windows", "epochs", "lr", "bias", "seed")
+                 "shrink_windows", "epochs", "lr", "bias", "exact_words", "seed")
         return {name: self.with_bias if name == "bias" else getattr(self, name) for name in names}
 
     def fit(self, corpus: Source, progress: bool = True,
@@ -218,7 +226,21 @@ class SkipGram:
                     raise KeyboardInterrupt
                 if any(isinstance(answer, bool | np.bool_) and answer for answer in answers):
                     break
+            self._close(shown, checkpoint, noted)
         return self
+
+    def _close(self, shown: Progress, checkpoint: str | os.PathLike[str] | None, noted: list[int]
+               ) -> None:
+        """Do what is left when passes have been made and no more will be."""
+        made = 0.0
+        for made in self._trainer.closing() if self.losses else ():
+            shown.close(made)
+            if noted:
+                break
+        if made and checkpoint is not None:
+            self.save(checkpoint)
+        if noted:
+            raise KeyboardInterrupt
 
     def _pass(self, epoch: int) -> Iterator[float]:
         """Make the steps that a pass still needs; gives the share of it that is done."""
@@ -286,13 +308,11 @@ class SkipGram:
         self._partial, self._whole = (0, 0.0, 0.0), True
         self.bias: Tensor | None = None
         if self.loss == "softmax":
-            self._tables(*(rng.normal(0, 0.05, (n, d)).astype(np.float32) for _ in "VU"))
+            v, u = (rng.normal(0, 0.05, (n, d)).astype(np.float32) for _ in "VU")
             self.counts = CoOccurrences.of(corpus, n, self.window, self.shrink_windows)
-            if self.with_bias:
-                totals = self.counts.totals
-                share = np.log((totals + 0.5) / (totals.sum() + 0.5 * n))
-                self.bias = Tensor(share, requires_grad=True, dtype=np.float32)
-            self._trainer: Any = ExactSoftmax(self.V, self.U, self.bias, self.counts, self.seed)
+            self._trainer: Any = exact_trainer(v, u, self.counts, self.with_bias, self.exact_words,
+                                               self.seed)
+            self.V, self.U, self.bias = self._trainer.V, self._trainer.U, self._trainer.bias
             return self
         v = (rng.random((n, d), np.float32) - np.float32(0.5)) / np.float32(d)
         self._tables(v, np.zeros((n, d), np.float32))
@@ -424,6 +444,20 @@ class SkipGram:
         return WordVectors(self.vocabulary.words, tables[which](), self.vocabulary.counts,
                            dropped=self.vocabulary.dropped,
                            settings={**self.settings, "vectors": which})
+
+
+def exact_trainer(v: Array, u: Array, counts: CoOccurrences, with_bias: bool, k: int, seed: int
+                  ) -> ExactSoftmax | FoldedSoftmax:
+    """What trains tables by E1, which start at `v` and `u`, over the first k words at most."""
+    bias = None
+    if with_bias:
+        share = np.log((counts.totals + 0.5) / (counts.totals.sum() + 0.5 * counts.n))
+        bias = share.astype(np.float32)
+    if counts.n > k:
+        return FoldedSoftmax(v, u, bias, counts, k, seed)
+    V, U = Tensor(v, requires_grad=True), Tensor(u, requires_grad=True)
+    return ExactSoftmax(V, U, None if bias is None else Tensor(bias, requires_grad=True), counts,
+                        seed)
 
 
 def fingerprint(corpus: Corpus) -> str:

@@ -13,7 +13,8 @@ class Progress:
     """Shows how far `passes` passes over `words` words have got, the loss, and the time left.
 
     `advance` is called after every step with the share of the pass that is done, `finish` after
-    every pass with the loss it saw. `done` counts passes that were made before.
+    every pass with the loss it saw, `close` while the work goes on that follows the last one.
+    `done` counts passes that were made before.
     """
 
     def __init__(self, passes: int, words: int, show: bool = True, done: int = 0):
@@ -42,6 +43,14 @@ class Progress:
         """Say how much of the pass is done."""
         if self.bar is not None:
             self.bar.update(int((self.passed + share) * self.words) - self.bar.n)
+
+    def close(self, share: float) -> None:
+        """Say how much of the work behind the last pass is done."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(f"rare words folded in: {share:.0%}")
+        elif self.show and share == 1:
+            spent = time.perf_counter() - self.start
+            print(f"rare words folded in  {spent:.1f} s", file=sys.stderr)
 
     def finish(self, name: str, loss: float) -> None:
         """Report the loss of a pass."""

@@ -148,6 +148,10 @@ class NegativeSampling:
             self.U = Tensor(arrays["U"], requires_grad=True, copy=False)
             yield
 
+    def closing(self) -> Iterator[float]:
+        """Do what is left to do after the last pass: nothing."""
+        return iter(())
+
     def steps(self, epoch: int, rate: Callable[[float], float], skip: int = 0
               ) -> Iterator[tuple[float, float, float]]:
         """Make the steps of a pass, but for the first `skip`, which were made before.
