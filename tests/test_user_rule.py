@@ -1,5 +1,7 @@
 """Users declare primitives of their own with `rule`, and they are like any other."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,13 @@ def test_a_rule_of_the_wrong_shape_or_type_is_named(share, says):
     with pytest.raises(tg.GraphError, match=says):
         broken(x).sum().backward()
     assert x.grad is None
+
+
+def test_a_derivative_may_be_a_partial_function():
+    slope = lambda g, x, n: g * n * x ** (n - 1)
+    for n in 2, 3:
+        power = tg.rule(lambda x, n=n: x**n, x=partial(slope, n=n))
+        assert tg.grad(power)(2.0).item() == n * 2 ** (n - 1)
 
 
 def test_a_result_that_is_not_of_floats_is_refused():
