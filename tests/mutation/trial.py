@@ -53,7 +53,7 @@ PACKAGE = "tinygrad_w2v"
 ENGINE = ("graph", "stable", "rules", "sparse", "derived", "tensor", "functional")
 TESTS = ("conventions", "sharp_edges", "rules", "errors", "tensor", "numpy_protocol", "sparse",
          "functional", "derived", "graph", "engine", "user_rule", "ops", "accuracy", "nn",
-         "skipgram_equations")
+         "skipgram_equations", "stable")
 NOT_THESE = (  # the rows; what takes longer than all others; what lives on another test's results
     "test_promise[", "a_million_operations", "is_no_minus_0",
     "shrinks_to_0_at_the_optimum")
