@@ -7,6 +7,8 @@ EQUIVALENT: dict[str, str] = {
         "a class method is the same when taken from an instance",
     "graph.pull: wrap, sources = [type → ](g)._of, (*node.parents,":
         "a class method is the same when taken from an instance",
+    "rules.Derivative.__init__: getargs(fn.__code__) if [plain → False] else inspect.getfullarg":
+        "a shortcut for speed: both read the same signature",
     "rules.Derivative.keywords: if [not self.wants → False]:":
         "a shortcut for speed: what is not wanted is not passed on",
     "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
