@@ -84,11 +84,18 @@ def test_a_rule_of_the_wrong_shape_or_type_is_named(share, says):
     assert x.grad is None
 
 
+def test_an_operation_has_the_name_of_its_function():
+    double = tg.rule(np.positive, x=lambda g: g)
+    assert (double.__name__, double.__qualname__) == ("positive", "positive")
+    assert tg.relu.__name__ == "relu"
+
+
 def test_a_derivative_may_be_a_partial_function():
     slope = lambda g, x, n: g * n * x ** (n - 1)
     for n in 2, 3:
         power = tg.rule(lambda x, n=n: x**n, x=partial(slope, n=n))
         assert tg.grad(power)(2.0).item() == n * 2 ** (n - 1)
+        assert tg.grad(lambda x, power=power: power(x, n=5))(2.0).item() == 5 * 2**4
 
 
 def test_a_result_that_is_not_of_floats_is_refused():
