@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tinygrad_w2v import stable
+import tinygrad_w2v as tg
+from tinygrad_w2v import rules, stable
 
 BLOCKWISE = [stable.sigmoid, stable.sech2, stable.softplus, stable.log_sigmoid]
 MANY = stable.LARGE + 7  # the last block is a short one
@@ -72,6 +73,11 @@ def test_gate_is_where_with_0_elsewhere(x, mask):
 
 def test_gate_keeps_the_type():
     assert stable.gate(np.ones(2, np.float32), np.array([1, 0])).dtype == np.float32
+
+
+def test_a_gate_that_is_open_lets_the_gradient_of_0_pass():
+    gated = lambda x: rules.gate(x, np.array([False, True, True])).sum()
+    assert tg.grad(gated)([0.0, 0.0, 1.0]).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize("subscripts", [
