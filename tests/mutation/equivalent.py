@@ -9,6 +9,38 @@ EQUIVALENT: dict[str, str] = {
         "a class method is the same when taken from an instance",
     "rules.Derivative.__init__: getargs(fn.__code__) if [plain → False] else inspect.getfullarg":
         "a shortcut for speed: both read the same signature",
+    "rules.Derivative.__init__: ds = None if every else [tuple → ]([arrays.index(n) for n ":
+        "needs are gone through; what needs nothing makes no 0 infinite",
+    "rules.Rule.differentiable: return [tuple → ](nodes) if None not in s":
+        "parents are gone through and counted, nothing else",
+    "rules.Rule.differentiable: n self.derivatives else [tuple(  → (][d and n for d, n in zip":
+        "parents are gone through and counted, nothing else",
+    "rules.rule: n = [None if spec.variadic else len(spec.operands → (len(spec.operands)) if spec.variadic else (None])":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: n = None if [spec.variadic → True] else len(spec.operands)":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: n = None if [spec.variadic → False] else len(spec.operands)":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: n = [None → 0] if spec.variadic else l":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: e if spec.variadic else [len → ](spec.operands)":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: if [keywords or len(args) != n → True]:":
+        "a shortcut for speed: bind gives the same",
+    "rules.rule: if keywords or [len → ](args) != n:":
+        "a shortcut for speed: bind gives the same",
+    "rules.where: ition: gate(g, np.equal([condition, 0 → (0), (condition)])))":
+        "equality has no order",
+    "rules.clip:  x, low, high: gate(g, ([x > high) | (low → low > high) | (x] > high)))":
+        "one or the other, in any order",
+    "rules.spread: if [shape and axis is not None and not keepdims → ((shape) and (axis is not None))]: # NumPy reduces a numb":
+        "to reshape to the shape it has changes nothing",
+    "rules.spread: g = g.reshape([tuple → ]([1 if a in axes else si":
+        "a shape may be given as a list",
+    "rules.spread: ble.repeat(g, shape) if [isinstance(g, np.ndarray) → False] else np.broadcast_to(g,":
+        "both repeat; one of them is quicker",
+    "rules._einsum_each: return gradient if [gradient.shape == shap → Fals]e else np.broadcast_to(g":
+        "to broadcast to the shape it has changes nothing",
     "rules.Derivative.keywords: if [not self.wants → False]:":
         "a shortcut for speed: what is not wanted is not passed on",
     "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
