@@ -57,9 +57,11 @@ TESTS = ("conventions", "sharp_edges", "rules", "errors", "tensor", "numpy_proto
 NOT_THESE = (  # the rows; what takes longer than all others; what lives on another test's results
     "test_promise[", "a_million_operations", "is_no_minus_0",
     "shrinks_to_0_at_the_optimum")
-WHILE_LOADING = ("rule", "Rule.__init__", "Derivative.__init__")  # run when the package is loaded
+# What is run while the package is loaded.
+WHILE_LOADING = ("rule", "Rule.__init__", "Derivative.__init__", "in_blocks")
 # Where everything runs through what is changed, or loads it, these are tried first, or alone.
-FIRST = ("rules", "user_rule", "errors", "engine", "sharp_edges", "conventions", "graph", "sparse")
+FIRST = ("rules", "stable", "user_rule", "errors", "engine", "sharp_edges", "conventions", "graph",
+         "sparse")
 BUDGET = 6  # seconds of processor for each stage of a trial
 KILLERS = 6  # units that killed others of the same owner and are tried first
 QUICK = 12  # rows of which something is checked before the tests are run
