@@ -271,3 +271,10 @@ def test_an_error_names_the_operation_and_the_shapes_and_no_more(flag, shapes, s
     with pytest.raises(ValueError, match="refuse") as caught:
         op(*[tg.Tensor(np.ones(side)) for side in shapes])
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize("f", [tg.softmax, lambda x: tg.exp(tg.log_softmax(x))],
+                         ids=["softmax", "log_softmax"])
+def test_the_slope_of_a_sure_softmax_keeps_its_digits(f):
+    slope = tg.grad(lambda x: f(x)[0])([40.0, 0.0]).numpy()  # p (1 − p), where p is 1 in floats
+    np.testing.assert_allclose(slope, [np.exp(-40.0), -np.exp(-40.0)], rtol=1e-14)

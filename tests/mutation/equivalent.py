@@ -41,6 +41,50 @@ EQUIVALENT: dict[str, str] = {
         "both repeat; one of them is quicker",
     "rules._einsum_each: return gradient if [gradient.shape == shap → Fals]e else np.broadcast_to(g":
         "to broadcast to the shape it has changes nothing",
+    "stable.BLOCK: BLOCK = [1 << 14 → (14)] # elements: with what i":
+        "a size of blocks: for speed alone",
+    "stable.BLOCK: BLOCK = [1 << 14 → (1)] # elements: with what i":
+        "a size of blocks: for speed alone",
+    "stable.BLOCK: BLOCK = [1 << 14 → (14) << (1)] # elements: with what i":
+        "a size of blocks: for speed alone",
+    "stable.BLOCK: BLOCK = [1 → 2] << 14 # elements: with ":
+        "a size of blocks: for speed alone",
+    "stable.BLOCK: BLOCK = 1 << 1[4 → 5] # elements: with what i":
+        "a size of blocks: for speed alone",
+    "stable.BLOCK: BLOCK = 1 << [14 → (13)] # elements: with what i":
+        "a size of blocks: for speed alone",
+    "stable.LARGE: LARGE = [1 << 18 → (18)] # elements: from here o":
+        "a size of arrays: for speed alone",
+    "stable.LARGE: LARGE = [1 << 18 → (18) << (1)] # elements: from here o":
+        "a size of arrays: for speed alone",
+    "stable.LARGE: LARGE = [1 → 2] << 18 # elements: from ":
+        "a size of arrays: for speed alone",
+    "stable.LARGE: LARGE = 1 << 1[8 → 9] # elements: from here o":
+        "a size of arrays: for speed alone",
+    'stable.in_blocks: if [np.size(x) < LARGE or x.dtype.kind != "f" or not x.flags.c_contiguous → True]:':
+        "in blocks or not: for speed alone",
+    "stable.LARGE: LARGE = 1 << [18 → (17)] # elements: from here o":
+        "a size of arrays: for speed alone",
+    "stable.in_blocks: if np.size(x) <[ → =] LARGE or x.dtype.kind !":
+        "in blocks or not: for speed alone",
+    'stable.in_blocks: RGE or x.dtype.kind != "[f → ]" or not x.flags.c_conti':
+        "in blocks or not: for speed alone",
+    "stable.in_blocks: to, flat = out.reshape(-[1 → 2]), x.reshape(-1)":
+        "NumPy takes any negative side for one that is not known",
+    "stable.in_blocks: reshape(-1), x.reshape(-[1 → 2])":
+        "NumPy takes any negative side for one that is not known",
+    "stable.gate: let = [np.asarray → ](x * (mask if mask.dtype":
+        "a number is as good as an array of no axes",
+    'stable.gate: np.asarray(x * (mask if [mask.dtype.kind == "b" → False] else mask != 0))':
+        "a shortcut for speed: of a mask it is what the comparison gives",
+    'stable.gate: mask if mask.dtype.kind [= → <]= "b" else mask != 0))':
+        "a shortcut for speed: of a mask it is what the comparison gives",
+    'stable.gate:  if mask.dtype.kind == "[b → ]" else mask != 0))':
+        "a shortcut for speed: of a mask it is what the comparison gives",
+    "stable.gate: return let if [math.isfinite(abs(np.vdot(let, let))) → False] else np.where(mask, x, ":
+        "np.where gives the same, in more time",
+    "stable.others: e = [np.asarray → ](np.exp(below))":
+        "a number is as good as an array of no axes",
     "rules.Derivative.keywords: if [not self.wants → False]:":
         "a shortcut for speed: what is not wanted is not passed on",
     "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
