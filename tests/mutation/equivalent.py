@@ -85,6 +85,8 @@ EQUIVALENT: dict[str, str] = {
         "np.where gives the same, in more time",
     "stable.others: e = [np.asarray → ](np.exp(below))":
         "a number is as good as an array of no axes",
+    "stable.repeat: steps = [0 if side [= → <]= 1 else g.strides[axis]":
+        "where a side is 0 there is nothing to step over",
     "rules.Derivative.keywords: if [not self.wants → False]:":
         "a shortcut for speed: what is not wanted is not passed on",
     "rules.Rule.bind: return [tuple → ]([v for _, v in bound[:n":
