@@ -130,6 +130,13 @@ def test_a_dead_branch_does_not_poison(name, order):
     assert found == plain
 
 
+def test_a_dead_product_does_not_poison_an_operand_of_another_shape():
+    x = tg.Tensor(np.ones((2, 3)), requires_grad=True)
+    product = x @ np.full((3, 4), np.inf)
+    (tg.where(np.zeros((2, 4), bool), product, 1.0).sum() + x.sum()).backward()
+    assert np.array_equal(x.grad, np.ones((2, 3)))
+
+
 def test_where_keeps_the_slope_of_the_branch_taken():
     with np.errstate(invalid="ignore"):
         assert slope(lambda x: tg.where(x > 0, tg.sqrt(x), x), [-1.0, 4.0]).tolist() == [1, 0.25]

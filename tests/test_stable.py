@@ -101,3 +101,38 @@ def test_shape_of_asks_numpy_only_where_there_is_no_shape():
     assert stable.shape_of([[1.0, 2.0]]) == (1, 2)
     assert stable.shape_of(np.ones((2, 0))) == (2, 0)
     assert stable.shape_of(3.0) == ()
+
+
+def test_logsumexp_takes_away_the_axis_it_was_asked_for_and_no_other():
+    x = np.zeros((1, 3, 1))
+    assert stable.logsumexp(x, axis=1).shape == (1, 1)
+    assert stable.logsumexp(x, axis=(0, 1)).shape == (1,)
+    assert stable.logsumexp(x).shape == ()
+
+
+@pytest.mark.parametrize("keywords", [
+    {}, {"axis": 0}, {"dtype": np.float32}, {"axis": 0, "out": np.zeros(3)}, {"keepdims": True},
+    {"initial": 5.0}, {"where": np.array([True, False, True])}], ids=lambda k: " ".join(k) or "none")
+def test_sum_is_numpys(keywords):
+    x = np.arange(9.0).reshape(3, 3)
+    found, expected = stable.sum(x, **keywords), np.sum(x, **keywords)
+    assert np.array_equal(found, expected)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert found is keywords.get("out", found)
+
+
+@pytest.mark.parametrize(("subscripts", "shapes"), [
+    ("i,j->ij", [(2,), (3,)]), ("j,i->ij", [(2,), (3,)]), ("ij,j->ij", [(3, 2), (2,)]),
+    ("ij,ji->ji", [(3, 2), (2, 3)]), ("ik,jk->kji", [(3, 2), (4, 2)]), (",i->i", [(), (3,)]),
+    ("ii,j->ij", [(2, 2), (3,)]), ("ij,k->ik", [(2, 3), (4,)]), ("ij,jk->ik", [(2, 3), (3, 4)]),
+    ("i,j,k->kij", [(2,), (3,), (4,)]), ("ij->ji", [(2, 3)])])
+def test_einsum_is_numpys_whether_anything_is_summed_or_not(subscripts, shapes):
+    operands = [np.random.default_rng(k).normal(size=shape) for k, shape in enumerate(shapes)]
+    found = stable.einsum(*operands, subscripts=subscripts)
+    assert found == pytest.approx(np.einsum(subscripts, *operands), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("subscripts", ["ii,j->ij", "i,jj->ij", "ik,j->ikj", "i,j->ijk"])
+def test_einsum_of_operands_with_too_few_axes_is_refused(subscripts):
+    with pytest.raises(ValueError):  # noqa: PT011 (NumPy's own words)
+        stable.einsum(np.ones(2), np.ones(3), subscripts=subscripts)

@@ -172,7 +172,7 @@ def sum(x: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: 
          initial: Any = 0, where: Any = True) -> Any:
     """``numpy.sum``, without what it does before."""
     add: Any = np.add.reduce
-    return add(np.asarray(x), axis, dtype, out, keepdims, initial, where)
+    return add(x, axis, dtype, out, keepdims, initial, where)
 
 
 def var(x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Any:
@@ -249,7 +249,7 @@ def einsum(*operands: Any, subscripts: str) -> Any:
     """
     inputs, output = subscripts.split("->")
     terms = inputs.split(",")
-    plain = all(np.ndim(x) == len({*term}) == len(term) and {*term} <= {*output}
+    plain = all(np.ndim(x) == len({*term}) == len(term)
                 for x, term in zip(operands, terms, strict=True))
     if len(terms) != 2 or not plain or {*output} != {*"".join(terms)}:
         return np.einsum(subscripts, *operands)
