@@ -112,7 +112,8 @@ def test_logsumexp_takes_away_the_axis_it_was_asked_for_and_no_other():
 
 @pytest.mark.parametrize("keywords", [
     {}, {"axis": 0}, {"dtype": np.float32}, {"axis": 0, "out": np.zeros(3)}, {"keepdims": True},
-    {"initial": 5.0}, {"where": np.array([True, False, True])}], ids=lambda k: " ".join(k) or "none")
+    {"initial": 5.0}, {"where": np.array([True, False, True])}],
+    ids=lambda k: " ".join(k) or "none")
 def test_sum_is_numpys(keywords):
     x = np.arange(9.0).reshape(3, 3)
     found, expected = stable.sum(x, **keywords), np.sum(x, **keywords)
