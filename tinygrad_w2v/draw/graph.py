@@ -112,8 +112,8 @@ class Scene:
     def __init__(self, tensors: Sequence[Tensor], names: Mapping[str, Any], kept: Kept | None):
         for k, tensor in enumerate(tensors):
             if not isinstance(tensor, Tensor) or tensor._node is None:
-                raise GraphError(f"argument {k} has no graph: it is a constant, or computed without "
-                                 "a Tensor that requires_grad=True")
+                raise GraphError(f"argument {k} has no graph: it is a constant; nothing that it "
+                                 "was computed from has requires_grad=True")
         self.roots: list[Any] = [tensor._node for tensor in tensors]
         found = {node for root in self.roots for node in lineage(root)}
         self.nodes = sorted(found, key=lambda node: node.serial)
@@ -352,8 +352,10 @@ class Picture:
     """A graph as a picture: `.dot` always, `.svg` where there is a Graphviz; printed, a list."""
 
     def __init__(self, drawing: Drawing, direction: str = "LR", caption: str = "", room: int = 0):
-        self.dot, self._text = dot_text(drawing, direction, caption, room), "\n".join(drawing.lines())
-        self.titles = {part.id: part.tooltip for part in (*drawing.vertices, *drawing.edges)}
+        self.dot = dot_text(drawing, direction, caption, room)
+        self._text = "\n".join(drawing.lines())
+        self.titles = {vertex.id: vertex.tooltip for vertex in drawing.vertices}
+        self.titles |= {edge.id: edge.tooltip for edge in drawing.edges}
 
     def __str__(self) -> str:
         return self._text
@@ -394,7 +396,7 @@ class Picture:
 
 def graph(*tensors: Tensor, names: Mapping[str, Any] | None = None, gradients: Any = True,
           kept: Kept | None = None, limit: int = LIMIT, direction: str = "LR") -> Picture:
-    """Draw the graph that `tensors` were computed by.
+    r"""Draw the graph that `tensors` were computed by.
 
     Parameters
     ----------
@@ -417,7 +419,7 @@ def graph(*tensors: Tensor, names: Mapping[str, Any] | None = None, gradients: A
     >>> print(graph(b))
     a = leaf              float64 ()  3  ○ no gradient yet
     b = add(a, a)         float64 ()  6
-    >>> [line.split(" [")[0].strip() for line in graph(b).dot.split("\\n") if "->" in line]
+    >>> [line.split(" [")[0].strip() for line in graph(b).dot.split("\n") if "->" in line]
     ['n0 -> n1', 'n0 -> n1']
     """
     if not tensors:

@@ -43,8 +43,8 @@ def brief(value: Any) -> str:
     """
     array = plain(value)
     if isinstance(value, RowGrad):
-        rows = len(value.ids)
-        return f"{rows} row(s)" + (f": {brief(value.coalesce()[1])}" if array.size else "")
+        return f"{len(value.ids)} looked up" + (
+            f": {brief(value.coalesce()[1])}" if array.size else "")
     if not array.size:
         return "no elements"
     if array.size <= FEW:
@@ -78,9 +78,9 @@ def kind(value: Any) -> str:
 
 
 def clean(text: Any) -> str:
-    """A name as it can stand in a line, a picture or a page: no control characters, not empty.
+    r"""A name as it can stand in a line, a picture or a page: no control characters, not empty.
 
-    >>> clean("two\\nlines"), clean("")
+    >>> clean("two\nlines"), clean("")
     ('two↵lines', '?')
     """
     text = str(text).replace("\r\n", "↵").replace("\n", "↵")
