@@ -118,8 +118,8 @@ def recursive(root: Node, seed: Any, order: str, calls: int, names: Mapping[Node
         note, below = "", list[tuple[Node, Any]]()
         if visits[node] > 1 and any(node.parents):
             note = f"call {visits[node]} of {names[node]}: " + (
-                f"it hands on {brief(g)}, in which {brief(handed[node])} is, that it has handed on "
-                "before" if order == "recursion" else "all below it is walked again")
+                f"it hands on {brief(g)}, of which it has handed on {brief(handed[node])} before"
+                if order == "recursion" else "all below it is walked again")
         handed[node] = g
         for i, parent in enumerate(node.parents):
             if parent:

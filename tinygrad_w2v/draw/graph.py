@@ -344,7 +344,8 @@ def dot_text(drawing: Drawing, direction: str, caption: str = "", room: int = 0)
         lines.append(f'{v.id} [id="{v.id}", class="{v.kind}", {style}, '
                      f'fillcolor="{FILLS.get(v.sign, card)}", label={_label(v, room)}];')
     for e in drawing.edges:
-        lines.append(f'{e.source} -> {e.target} [id="{e.id}", label="{e.label}"];')
+        weight = ", weight=0" if e.source[0] == "c" else ""  # what has a past stands in a line
+        lines.append(f'{e.source} -> {e.target} [id="{e.id}", label="{e.label}"{weight}];')
     return "digraph computation {\n  " + "\n  ".join(lines) + "\n}\n"
 
 

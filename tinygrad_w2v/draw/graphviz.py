@@ -68,7 +68,8 @@ def tidy(svg: str, titles: Mapping[str, str]) -> str:
     """
     svg = re.sub(r"<!--.*?-->\n?", "", svg[svg.index("<svg"):].strip(), flags=re.DOTALL)
     svg = PART.sub(lambda found: found[1] + html.escape(titles.get(found[2], "")), svg)
-    return svg.replace("<svg ", '<svg class="graph" role="img" ', 1)
+    return svg.replace("<svg ", '<svg class="graph" role="img" '
+                       'aria-label="The graph of a computation" ', 1)
 
 
 # ── colours: in DOT those of the light page; a style sheet gives each its dark counterpart ────────
@@ -83,7 +84,7 @@ def _colours(block: str) -> dict[str, str]:
 
 LIGHT, DARK = map(_colours, STYLE.split("@media"))
 FONT = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace'  # all 0.6 wide, as reckoned
-RECOLOURED = f".graph text {{ font-family: {FONT}; }}\n" + "\n".join(
+RECOLOURED = f".graph text {{ font-family: {FONT}; white-space: pre; }}\n" + "\n".join(
     f'.graph [{what}="{colour}"] {{ {what}: var(--{name}); }}'
     for name, colour in LIGHT.items() for what in ("fill", "stroke")) + "\n"
 

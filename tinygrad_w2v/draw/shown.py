@@ -14,7 +14,7 @@ from ..tensor import Tensor
 FEW = 4     # numbers that are written out; of more, the range
 SIDE = 3    # rows and columns at either end of a large table
 GLYPHS = {"positive": "▲", "negative": "▼", "mixed": "◆", "zero": "●", "nan": "✗", "none": "○"}
-LEGEND = "▲ above 0, ▼ below 0, ◆ both, ● exactly 0, ○ no gradient yet, ✗ not a number"
+LEGEND = "▲ ≥ 0, ▼ ≤ 0, ◆ both signs, ● exactly 0, ○ no gradient yet, ✗ not a number"
 NOTHING = "no gradient yet"
 
 

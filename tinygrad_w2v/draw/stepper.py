@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .graph import INKS, LIMIT, Drawing, Picture
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ..graph import Node
     from ..replay import Step, Trace
 
-STEPS = 300  # on a page; what comes after them is one step
+LARGEST = 300_000  # bytes of a page
+CUTS = ((300, LIMIT), (200, 45), (100, 30), (40, 12), (10, 6))  # steps, operations in the picture
 NODES = 150  # in the table
 EMPTY = f"{GLYPHS['none']} {NOTHING}"
 
@@ -40,8 +42,8 @@ pre { margin: 0; white-space: pre-wrap; }
 .wrong { color: var(--negative); font-weight: 600; }
 .wrong:empty { display: none; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; }
+th, td { text-align: left; white-space: nowrap; padding: .2rem .6rem;
+  border-bottom: 1px solid var(--line); }
 tr.now td, tr.gets td { background: var(--card); }
 tr.now td:first-child { box-shadow: inset 4px 0 var(--accent); }
 tr.gets td:first-child { box-shadow: inset 1px 0 var(--accent); }
@@ -124,10 +126,10 @@ go(0);
 """
 
 CONTROLS = """<div class="controls" role="group" aria-label="Steps">
-<button type="button" id="first" aria-keyshortcuts="Home">⏮ Start</button>
+<button type="button" id="first" aria-keyshortcuts="Home">|◀ Start</button>
 <button type="button" id="back" aria-keyshortcuts="ArrowLeft">◀ Back</button>
 <button type="button" id="on" aria-keyshortcuts="ArrowRight">Forward ▶</button>
-<button type="button" id="last" aria-keyshortcuts="End">End ⏭</button>
+<button type="button" id="last" aria-keyshortcuts="End">End ▶|</button>
 <input type="range" id="slider" min="0" max="{last}" value="0" aria-label="Step">
 <span id="count"></span></div>
 <noscript><p>To step, this page needs its script.</p></noscript>
@@ -139,21 +141,31 @@ CONTROLS = """<div class="controls" role="group" aria-label="Steps">
 
 
 def stepper(trace: Trace) -> str:
-    """Give the page: at most `STEPS` steps, and the picture folded as `draw.graph` folds it."""
+    """Give the page, with as many steps and operations as there is room for."""
+    text = ""
+    for count, limit in CUTS:
+        text = cut(trace, count, limit)
+        if len(text.encode()) <= LARGEST:
+            break
+    return text
+
+
+def cut(trace: Trace, count: int, limit: int) -> str:
+    """Give the page with the first `count` steps, what comes after them being one more."""
     scene = trace.scene
-    shown, rest = trace.steps[:STEPS], trace.steps[STEPS:]
-    drawing = Drawing(scene, trace.cotangents, LIMIT)
+    shown, rest = trace.steps[:count], len(trace.steps) - count
+    drawing = Drawing(scene, trace.cotangents, limit)
     nodes = table_nodes(trace, shown)
     rules = dict[str, int]()
     steps = [_start(trace, drawing)]
     for k, step in enumerate(shown, 1):
         rule = rules.setdefault(scene.rule(step.node, step.operand), len(rules))
         steps.append(_step(trace, drawing, k, step, rule))
-    if rest:
-        steps.append(_others(trace, nodes, len(rest)))
+    if rest > 0:
+        steps.append(_others(trace, nodes, rest))
     body = [f"<h1>Backward, step by step: {html.escape(scene.names[trace.root])}</h1>",
-            f'<p>{html.escape(about(trace))} <span class="soft">Keys: ← → Home End.</span></p>',
-            CONTROLS.format(last=len(steps) - 1), _figure(drawing, steps),
+            f'<p>{html.escape(about(trace, rest))} <span class="soft">Keys: ← → Home End.</span>'
+            "</p>", CONTROLS.format(last=len(steps) - 1), _figure(drawing, steps),
             f'<p class="soft">{LEGEND}. Framed: the node that hands on; dashed: the one that '
             "receives.</p>", _table(trace, nodes), _end(trace)]
     data = {"steps": steps, "rules": list(rules), "nodes": [scene.number[n] for n in nodes],
@@ -163,16 +175,16 @@ def stepper(trace: Trace) -> str:
                 script=SCRIPT, data=data)
 
 
-def about(trace: Trace) -> str:
+def about(trace: Trace, rest: int) -> str:
     """Say what is walked, how, and what is not on the page."""
     text = (f"{len(trace.scene.nodes):,} node(s), {len(trace.steps):,} step(s). Order: "
             f"{trace.order}.")
-    if (more := len(trace.steps) - STEPS) > 0:
-        text += f" The last {more:,} steps are taken as one here; .text() and .json() have each."
+    if rest > 0:
+        text += f" The last {rest:,} steps are taken as one here; .text() and .json() have each."
     return text
 
 
-def table_nodes(trace: Trace, shown: list[Step]) -> list[Node]:
+def table_nodes(trace: Trace, shown: Sequence[Step]) -> list[Node]:
     """The nodes of the table, the oldest first: those of the steps and of the picture, and leaves.
 
     Of very many the leaves and the first that the steps come to.
