@@ -35,8 +35,7 @@ from .shown import LEGEND, brief, clean, gradient, kind, sign
 LIMIT = 60  # operations in a picture, and leaves
 POINT, CHARACTER = 10, 6  # the size of letters, and the width of each, in points
 FILLS = {"positive": LIGHT["positive-fill"], "negative": LIGHT["negative-fill"]}
-INKS = {"positive": LIGHT["positive"], "negative": LIGHT["negative"], "none": LIGHT["soft"],
-        "nan": LIGHT["accent"]}
+INKS = {"none": LIGHT["soft"], "nan": LIGHT["accent"]}  # on a fill letters are black, to be read
 
 # ── what is known of a graph ──────────────────────────────────────────────────────────────────────
 
@@ -214,16 +213,16 @@ class Edge(NamedTuple):
 class Drawing:
     """Vertices and edges: of a large graph the oldest and the youngest, the others in one vertex.
 
-    `gradients`: True for those of the leaves, or a mapping from Nodes. `at` tells where in the
-    picture a Node is.
+    `gradients`: True for those of the leaves, or a mapping from Nodes. `oldest`: how many of the
+    oldest operations, None for half. `at` tells where in the picture a Node is.
     """
 
-    def __init__(self, scene: Scene, gradients: Any, limit: int):
+    def __init__(self, scene: Scene, gradients: Any, limit: int, oldest: int | None = None):
         self.scene, self.gradients = scene, gradients
         operations = [node for node in scene.nodes if node.parents]
         leaves = [node for node in scene.nodes if not node.parents]
-        half = (limit + 1) // 2
-        hidden = operations[half : len(operations) - (limit - half)]
+        oldest = (limit + 1) // 2 if oldest is None else oldest
+        hidden = operations[oldest : len(operations) - (limit - oldest)]
         self.hidden = {"more": hidden, "leaves": leaves[limit:]}
         self.at = {node: f"n{k}" for k, node in enumerate(scene.nodes)}
         for place, nodes in self.hidden.items():

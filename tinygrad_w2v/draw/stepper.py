@@ -154,7 +154,7 @@ def cut(trace: Trace, count: int, limit: int) -> str:
     """Give the page with the first `count` steps, what comes after them being one more."""
     scene = trace.scene
     shown, rest = trace.steps[:count], len(trace.steps) - count
-    drawing = Drawing(scene, trace.cotangents, limit)
+    drawing = Drawing(scene, trace.cotangents, limit, oldest=0)  # those that the steps come to
     nodes = table_nodes(trace, shown)
     rules = dict[str, int]()
     steps = [_start(trace, drawing)]
