@@ -224,6 +224,17 @@ def test_a_folded_graph_says_how_many_operations_are_not_drawn(n, limit):
     assert drawn + (count_of(picture, "operation") if n > limit else 0) == n
 
 
+@given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 20))
+def test_as_many_operations_are_drawn_as_may_be_and_of_the_oldest_as_many_as_asked(n, limit, old):
+    y = leaf()
+    for _ in range(n):
+        y = tg.tanh(y)
+    drawing = Drawing(Scene([y], {}, None), False, limit, min(old, limit))
+    drawn = [int(v.id[1:]) for v in drawing.vertices if v.kind in ("operation", "output")]
+    young = range(1 + max(n - (limit - min(old, limit)), 0), n + 1)
+    assert drawn == sorted({*range(1, n + 1)[:min(old, limit)], *young})
+
+
 @given(draw.programs(max_steps=40), st.integers(1, 8))
 def test_a_folded_graph_still_has_no_circle(program, limit):
     loss = program(*[tg.Tensor(a, requires_grad=True) for a in program.inputs])

@@ -60,7 +60,7 @@ def received(browser):
     """What the table says that each node has received."""
     return browser.execute_script("""
         return Object.fromEntries([...document.querySelectorAll("tbody tr")].map(row =>
-          [row.firstElementChild.textContent, row.lastElementChild.textContent]));""")
+          [row.children[0].textContent, row.children[1].textContent]));""")
 
 
 def drawn(browser, trace):

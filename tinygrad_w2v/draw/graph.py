@@ -222,7 +222,7 @@ class Drawing:
         operations = [node for node in scene.nodes if node.parents]
         leaves = [node for node in scene.nodes if not node.parents]
         oldest = (limit + 1) // 2 if oldest is None else oldest
-        hidden = operations[oldest : len(operations) - (limit - oldest)]
+        hidden = operations[oldest : max(oldest, len(operations) - (limit - oldest))]
         self.hidden = {"more": hidden, "leaves": leaves[limit:]}
         self.at = {node: f"n{k}" for k, node in enumerate(scene.nodes)}
         for place, nodes in self.hidden.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LARGEST = 300_000  # bytes of a page
 CUTS = ((300, LIMIT), (200, 45), (100, 30), (40, 12), (10, 6))  # steps, operations in the picture
 NODES = 150  # in the table
+COLUMNS = ("node", "has received", "value", "is", "type, shape")
 EMPTY = f"{GLYPHS['none']} {NOTHING}"
 
 STYLE = RECOLOURED + """
@@ -166,8 +167,8 @@ def cut(trace: Trace, count: int, limit: int) -> str:
     body = [f"<h1>Backward, step by step: {html.escape(scene.names[trace.root])}</h1>",
             f'<p>{html.escape(about(trace, rest))} <span class="soft">Keys: ← → Home End.</span>'
             "</p>", CONTROLS.format(last=len(steps) - 1), _figure(drawing, steps),
-            f'<p class="soft">{LEGEND}. Framed: the node that hands on; dashed: the one that '
-            "receives.</p>", _table(trace, nodes), _end(trace)]
+            f'<p class="soft">{LEGEND}. Arrows run from operands to results; shares go against '
+            "them, from the framed node to the dashed one.</p>", _table(trace, nodes), _end(trace)]
     data = {"steps": steps, "rules": list(rules), "nodes": [scene.number[n] for n in nodes],
             "empty": EMPTY, "inks": INKS, "ink": LIGHT["ink"], "card": LIGHT["card"],
             "fills": {s: LIGHT[f"{s}-fill"] for s in ("positive", "negative")}}
@@ -243,14 +244,14 @@ def _table(trace: Trace, nodes: list[Node]) -> str:
     rows = []
     for node in nodes:
         number = scene.number[node]
-        cells = "".join(f"<td>{html.escape(text)}</td>" for text in (
-            scene.names[node], scene.call(node), scene.value(node), kind(node)))
-        rows.append(f'<tr id="r{number}">{cells}<td id="g{number}"></td></tr>')
+        facts = "".join(f"<td>{html.escape(text)}</td>" for text in (
+            scene.value(node), scene.call(node), kind(node)))
+        rows.append(f'<tr id="r{number}"><td>{html.escape(scene.names[node])}</td>'
+                    f'<td id="g{number}"></td>{facts}</tr>')
     more = len(scene.nodes) - len(nodes)
     note = f'<p class="soft">… {more:,} node(s) more.</p>' if more else ""
     return ('<div class="scroll" tabindex="0" role="group" aria-label="All nodes"><table><thead>'
-            '<tr><th scope="col">node</th><th scope="col">is</th><th scope="col">value</th>'
-            '<th scope="col">type, shape</th><th scope="col">has received</th></tr></thead>'
+            f"<tr>{''.join(f'<th scope=col>{title}</th>' for title in COLUMNS)}</tr></thead>"
             f'<tbody>{"".join(rows)}</tbody></table></div>{note}')
 
 
