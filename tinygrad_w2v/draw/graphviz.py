@@ -34,7 +34,7 @@ def program() -> str | None:
     except metadata.PackageNotFoundError:
         files = []
     for file in files:
-        path = Path(str(file.locate()))
+        path = Path(os.path.abspath(str(file.locate())))
         if path.stem == PACKAGE and path.suffix in ("", ".exe") and os.access(path, os.X_OK):
             return str(path)
     return shutil.which(PACKAGE) or shutil.which(SYSTEM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
 
 import numpy as np
@@ -101,17 +102,18 @@ def tensor_html(tensor: Tensor) -> str:
     """
     array = tensor._data
     facts = [kind(tensor), *(["requires_grad"] if tensor.requires_grad else [])]
-    where = ""
-    if array.ndim > 2 and array.size:
-        first = (0,) * (array.ndim - 2)
-        where, array = f"the matrix at {first}, of {np.prod(array.shape[:-2])}; ", array[first]
     if array.size > FEW:
         facts.append(brief(tensor))
-    if tensor.grad is not None or (tensor._node and not tensor._node.parents):
+    if tensor._node and not tensor._node.parents:
         facts.append(f"gradient: {gradient(tensor.grad)}")
-    title = html.escape(f"Tensor {where}{', '.join(facts)}")
+    if array.ndim > 2 and array.size:
+        first = (0,) * (array.ndim - 2)
+        facts.append(f"the matrix at {first}, of {math.prod(array.shape[:-2]):,}")
+        array = array[first]
+    title = html.escape(f"Tensor: {', '.join(facts)}")
     table = _table(array) if array.size else ""
-    return f'<div><div style="font-family:monospace">{title}</div>{table}</div>'
+    return ('<div style="overflow:auto"><div style="font-family:monospace">'
+            f"{title}</div>{table}</div>")
 
 
 def _table(array: Array) -> str:

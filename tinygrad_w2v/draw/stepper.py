@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .graph import INKS, LIMIT, Drawing, Picture
 from .graphviz import LIGHT, RECOLOURED, GraphvizError
 from .page import page
-from .shown import GLYPHS, LEGEND, NOTHING, brief, gradient, kind, sign
+from .shown import GLYPHS, LEGEND, NOTHING, gradient, kind, sign
 
 if TYPE_CHECKING:
     from ..graph import Node
@@ -204,7 +204,7 @@ def _told(trace: Trace, node: Node, value: Any) -> list[Any]:
 
 def _start(trace: Trace, drawing: Drawing) -> dict[str, Any]:
     return {"said": trace.beginning(), "now": [drawing.at[trace.root], _row(trace, trace.root)],
-            "after": brief(trace.seed), "sets": [_told(trace, trace.root, trace.seed)]}
+            "after": gradient(trace.seed), "sets": [_told(trace, trace.root, trace.seed)]}
 
 
 def _step(trace: Trace, drawing: Drawing, k: int, step: Step, rule: int) -> dict[str, Any]:
