@@ -161,6 +161,16 @@ def test_nodes_are_called_as_the_callers_variables():
     assert "middle" not in str(graph(tg.exp(middle), names={"w": weight}))
 
 
+def test_parameters_are_called_by_their_place_in_a_model_and_a_variable_goes_before():
+    model, tables = tg.nn.MLP([2, 3]), {"in": [leaf(np.ones(2))]}
+    weight = model.layers[0].weight
+    text = str(graph(model(tables["in"][0]).sum()))
+    assert "weight = leaf" in text
+    assert "model.layers[0].bias = leaf" in text
+    assert "tables['in'][0] = leaf" in text
+    assert weight.grad is None
+
+
 def test_two_nodes_never_have_one_name():
     x = leaf()
     y = tg.exp(x)

@@ -341,7 +341,7 @@ def _finite(value: Any) -> Any:
     """Numbers in nested lists; those that JSON has not as strings."""
     if isinstance(value, list):
         return [_finite(v) for v in value]
-    return value if math.isfinite(value) else str(value)
+    return value if isinstance(value, int | float) and math.isfinite(value) else str(value)
 
 
 def trace(loss: Tensor, seed: Any = None, order: str = "topological", *,

@@ -33,6 +33,7 @@ from .page import page
 from .shown import LEGEND, brief, clean, gradient, kind, sign
 
 LIMIT = 60  # operations in a picture, and leaves
+DEPTH, WIDTH = 4, 100  # how far into variables Tensors are looked for, to name them
 POINT, CHARACTER = 10, 6  # the size of letters, and the width of each, in points
 FILLS = {"positive": LIGHT["positive-fill"], "negative": LIGHT["negative-fill"]}
 INKS = {"none": LIGHT["soft"], "nan": LIGHT["accent"]}  # on a fill letters are black, to be read
@@ -86,6 +87,31 @@ def variables(frame: FrameType | None) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
+def tensors_in(names: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The Tensors that variables hold, and lists, dicts and models in them; the nearest first.
+
+    >>> import tinygrad_w2v as tg
+    >>> list(tensors_in({"model": tg.nn.MLP([2, 3]), "x": Tensor(1.0), "n": 3}))
+    ['x', 'model.layers[0].weight', 'model.layers[0].bias']
+    """
+    found, level = dict[str, Tensor](), dict(names)
+    for _ in range(DEPTH):
+        found |= {name: value for name, value in level.items() if isinstance(value, Tensor)}
+        level = {name: inner for outer, value in level.items()
+                 for name, inner in _parts(outer, value)}
+    return found
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What stands in a list, a dict or a model, and how it is written."""
+    if isinstance(value, list | tuple):
+        yield from ((f"{name}[{k}]", part) for k, part in enumerate(value[:WIDTH]))
+    elif isinstance(value, dict):
+        yield from ((f"{name}[{k!r}]", part) for k, part in list(value.items())[:WIDTH])
+    elif hasattr(value, "parameters") and not isinstance(value, type):
+        yield from ((f"{name}.{k}", part) for k, part in getattr(value, "__dict__", {}).items())
+
+
 def rule_text(rule: Rule, i: int) -> str:
     """The derivative by operand i as it is written: a lambda on one line, a function in full.
 
@@ -117,9 +143,10 @@ class Scene:
         found = {node for root in self.roots for node in lineage(root)}
         self.nodes = sorted(found, key=lambda node: node.serial)
         self.number = {node: k for k, node in enumerate(self.nodes)}
-        held = {name: t for name, t in names.items() if isinstance(t, Tensor)}
+        held = tensors_in(names)
         self.values = dict(kept.values) if kept else {}
-        self.values |= {t._node: t._data for t in (*held.values(), *tensors) if t._node}
+        self.values |= {t._node: t._data for t in (*held.values(), *tensors)
+                        if t._node in self.number}
         self.sites, self.constants = (kept.sites, kept.constants) if kept else ({}, {})
         self.names = self._named(held)
         self._rules = dict[tuple[Rule, int], str]()
@@ -401,8 +428,8 @@ def graph(*tensors: Tensor, names: Mapping[str, Any] | None = None, gradients: A
     Parameters
     ----------
     names
-        What Tensors are called: ``{"w": w, "loss": loss}``, or ``locals()`` (others than Tensors
-        are passed over). None: as the caller's variables.
+        What Tensors are called: ``{"w": w, "loss": loss}``, or ``locals()``; those in lists, dicts
+        and models are found in them. None: as the caller's variables.
     gradients
         True: those of the leaves, their `.grad`. False: none. A mapping from Nodes, as
         ``tg.trace(loss).cotangents``: of operations, too.

@@ -82,7 +82,7 @@ def _colours(block: str) -> dict[str, str]:
             for name, c in found.items()}
 
 
-LIGHT, DARK = map(_colours, STYLE.split("@media"))
+LIGHT, DARK = map(_colours, STYLE.split("@media (prefers-color-scheme: dark)"))
 FONT = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace'  # all 0.6 wide, as reckoned
 RECOLOURED = f".graph text {{ font-family: {FONT}; white-space: pre; }}\n" + "\n".join(
     f'.graph [{what}="{colour}"] {{ {what}: var(--{name}); }}'
