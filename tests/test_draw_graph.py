@@ -171,10 +171,11 @@ def test_parameters_are_called_by_their_place_in_a_model_and_a_variable_goes_bef
     assert weight.grad is None
 
 
-def test_two_nodes_never_have_one_name():
+@pytest.mark.parametrize("names", [("v2", "x0"), ("a\n", "a↵"), ("a" * 90 + "1", "a" * 90 + "2")])
+def test_two_nodes_never_have_one_name(names):
     x = leaf()
     y = tg.exp(x)
-    scene = Scene([y + 1.0], {"v2": x, "a\n": y, "x0": y}, None)
+    scene = Scene([y + 1.0], dict(zip(names, (x, y), strict=True)), None)
     assert len(set(scene.names.values())) == 3
 
 

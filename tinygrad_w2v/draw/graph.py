@@ -157,17 +157,17 @@ class Scene:
 
     def _named(self, held: Mapping[str, Tensor]) -> dict[Node, str]:
         """Name every node, each by another name."""
-        names = dict[Node, str]()
+        wanted = {node: f"{'v' if node.parents else 'x'}{k}" for k, node in enumerate(self.nodes)}
+        own = dict[Node, str]()
         for name, tensor in held.items():
             if tensor._node in self.number:
-                names.setdefault(tensor._node, clean(name))
-        taken = set(names.values())
-        for k, node in enumerate(self.nodes):
-            if node not in names:
-                name = f"{'v' if node.parents else 'x'}{k}"
-                while name in taken:
-                    name += "′"
-                names[node] = name
+                own.setdefault(tensor._node, clean(name))
+        names, taken = dict[Node, str](), set[str]()
+        for node, name in (own | {n: w for n, w in wanted.items() if n not in own}).items():
+            while name in taken:
+                name += "′"
+            names[node] = name
+            taken.add(name)
         return names
 
     def operand(self, node: Node, i: int) -> str:
@@ -285,7 +285,7 @@ class Drawing:
         what = "operation" if place == "more" else "leaf"
         many = {"operation": "operations", "leaf": "leaves"}[what] if len(nodes) > 1 else what
         return Vertex(place, "fold", "", f"… {len(nodes):,} {many} more", (),
-                      tooltip=f"{len(nodes):,} {many} that are not drawn; limit= draws more")
+                      tooltip=f"{len(nodes):,} {many} that are not drawn")
 
     def _edge(self, node: Node, i: int, parent: Node | None, bundles: Counter[tuple[str, str]]
               ) -> None:
