@@ -407,8 +407,8 @@ class Picture:
         elif path.suffix == ".svg":
             text = self.svg
         elif path.suffix == ".html":
-            text = page("A graph", f'<h1>A graph</h1>\n<div class="scroll" tabindex="0">{self.bare}</div>',
-                        style=RECOLOURED + ".scroll { overflow: auto; }\n")
+            body = f'<h1>A graph</h1>\n<div class="scroll" tabindex="0">{self.bare}</div>'
+            text = page("A graph", body, style=RECOLOURED + ".scroll { overflow: auto; }\n")
         else:
             raise ValueError(f"save() writes .dot, .gv, .svg or .html, not {path.suffix or path}")
         path.write_text(text, encoding="utf-8")
