@@ -79,3 +79,31 @@ def test_mlp_spirals_without_matplotlib_says_so_and_still_trains(tmp_path):
 def test_the_picture_of_the_tiles_is_what_its_program_draws():
     draw = runpy.run_path(str(ROOT / "docs" / "tiles_picture.py"))["picture"]
     assert (ROOT / "docs" / "tiles.svg").read_text(encoding="utf-8") == draw()
+
+
+def test_step_through_shows_the_right_order_and_the_wrong_one_and_leaves_no_file(tmp_path):
+    done = run(tmp_path, EXAMPLES / "step_through.py")
+    assert done.returncode == 0, done.stderr
+    assert "a: ▲ 4\n" in done.stdout
+    assert "a: ▲ 8  ✗ wrong: 4 is right" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_step_through_writes_its_graphs_and_pages_where_it_is_told(tmp_path):
+    done = run(tmp_path, EXAMPLES / "step_through.py", "--to", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    names = ("diamond", "network", "recursion")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{name}.{kind}" for name in names for kind in ("dot", "html", "svg"))
+
+
+def test_step_through_without_graphviz_writes_the_graphs_as_dot_and_says_what_is_missing(tmp_path):
+    program = ("import tinygrad_w2v.draw.graphviz as g; g.program = lambda: None; "
+               "import runpy, sys; sys.argv[1:] = ['--to', 'out']; "
+               f"runpy.run_path({str(EXAMPLES / 'step_through.py')!r}, run_name='__main__')")
+    done = run(tmp_path, "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert 'No diamond.svg: pictures of graphs need Graphviz: pip install "tinygrad-w2v[draw]"' in \
+        done.stdout
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [
+        ".dot"] * 3 + [".html"] * 3

@@ -7,6 +7,9 @@
 array([ 5.43656366, 22.1671683 ])
 """
 
+from importlib import import_module as _import
+from typing import TYPE_CHECKING, Any as _Any
+
 from . import nn as nn, optim as optim
 from .debug import debug as debug
 from .derived import (
@@ -40,3 +43,29 @@ __version__ = "0.1.0"
 __all__ = sorted(  # every name above, but the modules on the way to them
     name for name, value in list(vars().items())
     if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))
+
+if TYPE_CHECKING:
+    from . import draw as draw
+    from .replay import trace as trace
+
+_LATER = {"draw": None, "trace": "replay"}  # loaded when they are first asked for: name → module
+
+
+def _later(name: str) -> _Any:
+    """Load what is asked for by name, and is not there yet."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import(f".{_LATER[name] or name}", __name__)
+    return getattr(module, name) if _LATER[name] else module
+
+
+if not TYPE_CHECKING:  # a checker of types is to know which names there are
+    __getattr__ = _later
+
+
+def _repr_html_(tensor: Tensor) -> _Any:
+    """Be shown by a notebook: type, shape, gradient, and a table of the numbers."""
+    return _import(".draw", __name__).tensor_html(tensor)
+
+
+Tensor._repr_html_ = _repr_html_  # type: ignore[attr-defined]
