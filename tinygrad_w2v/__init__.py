@@ -7,6 +7,9 @@
 array([ 5.43656366, 22.1671683 ])
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import nn as nn, optim as optim
 from .debug import debug as debug
 from .derived import (
@@ -36,7 +39,21 @@ from .rules import (
 from .sparse import RowGrad as RowGrad
 from .tensor import Tensor as Tensor
 
+if TYPE_CHECKING:
+    from .diagnose import diagnose as diagnose
+
 __version__ = "0.1.0"
-__all__ = sorted(  # every name above, but the modules on the way to them
+_LAZY = ("diagnose",)  # loaded when they are named: few programs need them
+__all__ = sorted([*_LAZY, *(  # every name above, but the modules on the way to them
     name for name, value in list(vars().items())
-    if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))
+    if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f".{name}", __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
