@@ -8,7 +8,7 @@ array([ 5.43656366, 22.1671683 ])
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import nn as nn, optim as optim
 from .debug import debug as debug
@@ -40,6 +40,8 @@ from .sparse import RowGrad as RowGrad
 from .tensor import Tensor as Tensor
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .diagnose import diagnose as diagnose
 
 __version__ = "0.1.0"
@@ -49,7 +51,7 @@ __all__ = sorted([*_LAZY, *(  # every name above, but the modules on the way to 
     if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))])
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return importlib.import_module(f".{name}", __name__)
