@@ -37,7 +37,9 @@ ADD, RESHAPE = rule_of(rules.add), rule_of(rules.reshape)
 VIEWS = {RESHAPE, *map(rule_of, (  # a parameter seen through these is still that parameter
     rules.transpose, rules.swapaxes, rules.moveaxis, rules.astype, rules.squeeze,
     rules.expand_dims))}
-SILENT = {"positive", "reshape"}  # operations that an activation is not named after
+# Elementwise, if their operands have the result's shape, beside what says so itself.
+ELEMENTWISE = {RESHAPE, *map(rule_of, (rules.where, rules.astype))}
+SILENT = {"positive", "reshape", "astype"}  # operations that an activation is not named after
 
 
 class Layer(NamedTuple):
@@ -182,7 +184,8 @@ class _Search:
         region, todo, queued = {z}, [(z.serial, z)], {z}
         while todo:
             node = heapq.heappop(todo)[1]
-            fits = node.shape == z.shape and (node.rule is RESHAPE or node.rule.elementwise)
+            fits = node.shape == z.shape and (
+                node.rule.elementwise or node.rule in ELEMENTWISE)
             if node is z or (fits and all(
                     p is None or p in region or self.parameter(p) for p in node.parents)):
                 region.add(node)
