@@ -95,11 +95,13 @@ def expected_agreement(mean: float, std: float, n: int | None = None) -> float:
 
 
 def expected_condition(mean: float, std: float, n: int) -> float:
-    """Give 1 + n · mean² / std²: the condition number of n independent inputs with that mean.
+    """Give 1 + n · mean² / std²: the condition number of n > 1 independent inputs with that mean.
 
     >>> expected_condition(1.0, 0.5, 50)
     201.0
     """
+    if n == 1:
+        return 1.0
     return 1 + n * mean**2 / std**2 if std else math.inf
 
 
