@@ -597,7 +597,7 @@ def test_a_parameter_that_no_product_uses_is_said_to_be_in_no_layer():
 
 def test_a_penalty_on_a_weight_is_said_to_be_beside_its_layer():
     w = leaf(5, 3)
-    said(lambda x: x @ w, "(5, 3)", "also by square()",
+    said(lambda x: x @ w, "(5, 3)", "also used by square()",
          loss=lambda z, y: tg.nn.cross_entropy(z, y) + np.square(w).sum())
 
 

@@ -203,8 +203,10 @@ class _Search:
         if uses:
             what = ", ".join(f"{name}()" + f" × {n}" * (n > 1) for name, n in uses.items())
             self.unseen.append(
-                f"A parameter of shape {leaf.shape} is used{' also' * bool(known)} by {what}: "
-                "what that adds to its gradient is in no row but in its step.")
+                f"A parameter of shape {leaf.shape} is also used by {what}: what that adds to its "
+                "gradient is in the step, and in no other number." if known else
+                f"A parameter of shape {leaf.shape} is used by {what}, and in no layer: its "
+                "gradient is in no row.")
 
     def users(self, leaf: Node) -> list[Node]:
         """List the nodes that a parameter goes into, itself or a view of it."""
