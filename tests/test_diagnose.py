@@ -242,7 +242,7 @@ def test_the_gradient_of_the_batch_is_the_mean_over_the_examples():
 
 
 class Recurrent:
-    """A weight that is used at every step: rows of x are sequences."""
+    """Weights that are used at every step, and add up: rows of x are sequences."""
 
     def __init__(self):
         self.w, self.u, self.v = leaf(4, 6), leaf(6, 6, scale=0.4), leaf(6, 2)
@@ -323,6 +323,11 @@ def test_the_condition_number_of_dependent_inputs_is_infinite(x):
     assert condition(x) == math.inf
 
 
+def test_the_condition_number_of_float32_is_not_lost_where_it_is_large():
+    x = (RNG.normal(size=(900, 50)) * np.geomspace(1, 1e-3, 50)).astype(np.float32)
+    assert 1e5 < condition(x) < 1e8
+
+
 def test_the_condition_number_is_summed_up_in_parts(monkeypatch):
     x = RNG.normal(size=(100, 4))
     whole = condition(x)
@@ -374,10 +379,10 @@ def test_without_either_a_step_is_not_known_and_the_report_says_what_to_give():
     model = mlp("tanh")
     report = of(model)
     assert all(math.isnan(layer.step) for layer in report.layers)
-    assert "Steps (of layer 1, 2, 3): give lr=" in str(report)
+    assert "Layer 1, 2, 3: how far a step moves the weight. Give lr=" in str(report)
     partly = of(model, optimizer=tg.optim.SGD(model.layers[0].parameters(), lr=1))
     assert [math.isnan(layer.step) for layer in partly.layers] == [False, True, True]
-    assert "Steps (of layer 2, 3)" in str(partly)
+    assert "Layer 2, 3: how far a step" in str(partly)
 
 
 def test_a_weight_of_zeros_steps_infinitely_far_and_no_gradient_no_step():
@@ -477,6 +482,7 @@ def test_a_shared_weight_has_a_row_for_each_use_and_the_shares_add_up():
     report = of(model, x, y, tg.nn.mse, lr=1)
     assert [(r.inputs, r.outputs) for r in report.layers] == [(4, 6), (4, 6), (6, 6), (4, 6),
                                                               (6, 6), (6, 2)]
+    assert [r.activation for r in report.layers] == ["tanh"] * 5 + ["identity"]
     assert "Layers 1, 2, 4 share a weight" in str(report)
     assert "Layers 3, 5 share a weight" in str(report)
     tg.nn.mse(model(x), y).backward()
@@ -540,8 +546,31 @@ def test_a_rule_of_ones_own_is_an_activation_if_it_promises_to_be_elementwise():
     assert of(mlp(kept)).layers[0].activation == "softsign"
     report = of(mlp(unknown))
     assert report.layers[0].activation == "identity"
-    assert ("Layer 1: no activation made out. softsign() follows, which mixes values, or is a "
-            "rule() that does not promise elementwise=True.") in report.unseen
+    assert ("Layer 1: no activation made out. softsign() follows, which takes other values in, "
+            "too, or is a rule() that does not promise elementwise=True.") in report.unseen
+
+
+def test_a_rule_of_ones_own_is_not_judged_by_its_name():
+    def tanh(x):
+        return 5 * x
+
+    mine = tg.rule(tanh, elementwise=True, x=lambda g: 5 * g)
+    layer = of(mlp(mine)).layers[0]
+    assert (layer.activation, layer.gain) == ("tanh", 5)
+    assert math.isnan(layer.saturated)
+
+
+def test_a_threshold_that_is_taken_off_is_a_bias_and_so_is_a_constant():
+    for model in (lambda x: tg.tanh(x @ W - B) @ V, lambda x: tg.tanh(1.5 + (x @ W - B)) @ V):
+        report = of(model, lr=1)
+        assert by_name(report, "activation") == [("tanh",), ("identity",)]
+        assert report.unseen == []
+
+
+def test_what_the_loss_adds_to_the_outputs_is_the_losss():
+    shift, w = leaf(3), leaf(5, 3)
+    said(lambda x: x @ w, "(3,) is used by add(), and in no layer",
+         loss=lambda z, y: tg.nn.cross_entropy(z + shift, y))
 
 
 def test_an_activation_of_what_was_transposed_is_said_to_be_unclear():
@@ -639,7 +668,13 @@ def test_parameters_that_do_not_reach_the_loss_are_named():
         def parameters(self):
             return [self.used, self.forgotten]
 
-    said(Forgetful(), "1 of model.parameters() do not reach the loss: of shapes (7,)")
+    said(Forgetful(), "1 parameter(s) do not reach the loss: of shape (7,).")
+
+
+def test_a_parameter_that_is_detached_on_its_way_is_said_not_to_reach_the_loss():
+    u, v = leaf(5, 4), leaf(4, 3)
+    said(lambda x: tg.tanh(x @ u).detach() @ v,
+         "1 parameter(s) do not reach the loss: of shape (5, 4)")
 
 
 def test_rows_that_are_not_the_examples_are_said_to_be_none():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import rules
 from ..functional import node_of
 from ..graph import GraphError, Leaf, Node, lineage, recording, walk
 from ..optim import Optimizer
@@ -17,7 +18,7 @@ from ..rules import Rule
 from ..sparse import Array
 from ..tensor import Tensor
 from ..watch import Watcher, watching
-from .layers import PRODUCTS, Found, Layer, find
+from .layers import PRODUCTS, Layer, find, rule_of
 from .measures import (
     UNKNOWN,
     agreement,
@@ -27,13 +28,14 @@ from .measures import (
     expected_condition,
     participation,
     rms,
-    share,
 )
 from .report import LayerReport, Report
 
 SATURATED = 1 - 0.97**2  # of the largest slope: |tanh| > 0.97, or a sigmoid as near to its ends
-LARGEST_SLOPE = {"tanh": 1.0, "sigmoid": 0.25, "relu": 1.0, "leaky_relu": 1.0, "softplus": 1.0}
-FLAT_ON_BOTH_SIDES = {"tanh", "sigmoid"}
+LARGEST_SLOPE = {rule_of(op): slope for op, slope in (
+    (rules.tanh, 1.0), (rules.sigmoid, 0.25),
+    (rules.relu, 1.0), (rules.leaky_relu, 1.0), (rules.softplus, 1.0))}
+FLAT_ON_BOTH_SIDES = {rule_of(rules.tanh), rule_of(rules.sigmoid)}
 WIDEST = 2048  # inputs of a layer for which a condition number is computed: it takes n³ steps
 
 
@@ -128,13 +130,14 @@ def diagnose(model: Callable[[Any], Any], X: Any, y: Any,  # noqa: N803 - its na
         found = find(root, look.inside, data)
         look.expect(found.layers)
         gradients = walk(root, np.ones(value.shape, value.dtype))
-    steps = _steps(look.parameters, gradients, lr, optimizer)
+    steps = _steps([(look.parameters[w], gradients[w]) for w in {x.weight for x in found.layers}],
+                   lr, optimizer)
     rows = [_measure(k, layer, look, len(examples), steps.get(layer.weight, UNKNOWN))
             for k, layer in enumerate(found.layers, 1)]
     for row, after in pairwise(rows):
         row.ratio = row.gradient / after.gradient if after.gradient else UNKNOWN
-    unseen = [*found.unseen, *_unreached(look, model, gradients), *_shared(found),
-              *_unknown(rows)]
+    unseen = [*found.unseen, *_unreached(look, model, data | gradients.keys()),
+              *_shared(found.layers), *_unknown(rows)]
     return Report(len(examples), value.item(), rows, unseen)
 
 
@@ -205,7 +208,7 @@ def _measure(number: int, layer: Layer, look: _Look, examples: int, step: float)
     mean, std = float(x.mean(dtype=float)), float(x.std(dtype=float))
     by_example = x.ndim > 1 and len(x) == len(g) == examples
     return LayerReport(
-        number, n, g.shape[-1], " ∘ ".join(reversed(layer.ops)) or "identity",
+        number, n, g.shape[-1], " ∘ ".join(op.name for op in reversed(layer.ops)) or "identity",
         *_flatness(layer.ops, slopes), gain=rms(slopes), arriving=rms(arriving), gradient=rms(g),
         participation=participation(g), weight_gradient=rms(weight_gradient), step=step,
         mean=mean, std=std, condition=condition(rows) if n <= WIDEST else UNKNOWN,
@@ -221,57 +224,59 @@ def _slopes(layer: Layer) -> Array:
     return np.asarray(walk(layer.a, ones, [layer.z])[layer.z])
 
 
-def _flatness(ops: tuple[str, ...], slopes: Array) -> tuple[float | None, float | None, int | None]:
+def _flatness(ops: tuple[Rule, ...], slopes: Array
+              ) -> tuple[float | None, float | None, int | None]:
     """Give the shares of saturated and of inactive entries, and the number of dead neurons."""
     if not ops:
         return None, None, None
     dead = int((slopes.reshape(-1, slopes.shape[-1]) == 0).all(axis=0).sum())
     if len(ops) > 1 or ops[0] not in LARGEST_SLOPE:  # how large its slope can get is not known
-        return UNKNOWN, share(slopes == 0), dead
-    flat = share(np.abs(slopes) < SATURATED * LARGEST_SLOPE[ops[0]])
+        return UNKNOWN, float(np.mean(slopes == 0)), dead
+    flat = float(np.mean(np.abs(slopes) < SATURATED * LARGEST_SLOPE[ops[0]]))
     return (flat, None, None) if ops[0] in FLAT_ON_BOTH_SIDES else (None, flat, dead)
 
 
-def _steps(parameters: dict[Node, Tensor], gradients: dict[Node, Any], lr: float | None,
-           optimizer: Optimizer | None) -> dict[Node, float]:
-    """Give log10 of the rms of the step that each parameter would make, over its own rms."""
-    found = dict[Node, float]()
-    for leaf in parameters.keys() & gradients.keys():
-        before, g = parameters[leaf].data, np.asarray(gradients[leaf])
-        moved = lr * g if lr is not None else optimizer and _would_move(optimizer, leaf, before, g)
+def _steps(weights: list[tuple[Tensor, Any]], lr: float | None, optimizer: Optimizer | None
+           ) -> dict[Node | None, float]:
+    """Give log10 of the rms of the step that each weight would make, over its own rms."""
+    found = dict[Node | None, float]()
+    for weight, gradient in weights:
+        g = np.asarray(gradient)
+        moved = lr * g if lr is not None else optimizer and _would_move(optimizer, weight, g)
         if moved is not None:
-            step, size = rms(moved), rms(before)
-            found[leaf] = -math.inf if not step else math.log10(step / size) if size else math.inf
+            step, size = rms(moved), rms(weight.data)
+            found[weight._node] = (
+                -math.inf if not step else math.log10(step / size) if size else math.inf)
     return found
 
 
-def _would_move(optimizer: Optimizer, leaf: Node, before: Array, g: Array) -> Array | None:
+def _would_move(optimizer: Optimizer, weight: Tensor, g: Array) -> Array | None:
     """Try an update on copies of all that it changes; None if it is not the optimiser's."""
     for p, memory in zip(optimizer.params, optimizer.state, strict=True):
-        if p._node is leaf:
-            after = before.copy()
+        if p._node is weight._node:
+            after = weight.numpy()
             copy.copy(optimizer).update(after, g, **{k: m.copy() for k, m in memory.items()})
-            return after - before
+            return after - weight.data
     return None
 
 
 # ── what the tables do not show ───────────────────────────────────────────────────────────────────
 
 
-def _unreached(look: _Look, model: Any, gradients: dict[Node, Any]) -> Iterator[str]:
+def _unreached(look: _Look, model: Any, reached: set[Any]) -> Iterator[str]:
     if look.constants:
         yield f"{look.constants} product(s) of constants, as of frozen layers: no gradient."
     known = getattr(model, "parameters", ())
-    listed = known() if callable(known) else known
-    missing = [p for p in listed if isinstance(p, Tensor) and node_of(p) not in gradients]
-    if missing:
-        yield (f"{len(missing)} of model.parameters() do not reach the loss: of shapes "
-               f"{', '.join(str(p.shape) for p in missing)}.")
+    listed = [*(known() if callable(known) else known), *look.parameters.values()]
+    missing = {node: p for p in listed if isinstance(node := node_of(p), Leaf)}
+    shapes = [str(p.shape) for node, p in missing.items() if node not in reached]
+    if shapes:
+        yield f"{len(shapes)} parameter(s) do not reach the loss: of shape {', '.join(shapes)}."
 
 
-def _shared(found: Found) -> Iterator[str]:
+def _shared(layers: list[Layer]) -> Iterator[str]:
     uses = dict[Node, list[str]]()
-    for number, layer in enumerate(found.layers, 1):
+    for number, layer in enumerate(layers, 1):
         uses.setdefault(layer.weight, []).append(str(number))
     for numbers in uses.values():
         if len(numbers) > 1:
@@ -291,5 +296,5 @@ def _unknown(rows: list[LayerReport]) -> Iterator[str]:
                    "can get is not known. Inactive are slopes of exactly 0.")
     numbers = [str(row.number) for row in rows if math.isnan(row.step)]
     if numbers:
-        yield (f"Steps (of layer {', '.join(numbers)}): give lr=, or an optimizer= that has the "
-               "weights.")
+        yield (f"Layer {', '.join(numbers)}: how far a step moves the weight. Give lr=, or an "
+               "optimizer= that has it.")

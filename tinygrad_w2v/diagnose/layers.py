@@ -1,14 +1,15 @@
 """Which layers a graph holds: a neuron is a shape that nodes make (E9), whoever wrote them.
 
     x ──┐
-        ├─ matmul ─┐                        the activation: elementwise operations
-    w ──┘          ├─ add ── z ── tanh ── a between z and a, of which a alone goes on
+        ├─ matmul ─┐                          the activation: elementwise operations
+    w ──┘          ├─ add ── z ── tanh ── a   between z and a, of which a alone goes on
     b ─────────────┘
 
 A *layer* is a product of a parameter with something that is none. `find` looks for them among the
-nodes, and knows nothing of `nn.MLP` or of any other class. What it cannot make out it says in
-words: a table that is looked up, a weight that is itself computed, a product without a weight, an
-activation that is not elementwise.
+nodes, and knows nothing of `nn.MLP` or of any other class. What is added to a product, and to
+nothing else, belongs to z: a bias, or the product of a recurrent layer's state. What `find` cannot
+make out it says in words: a table that is looked up, a weight that is itself computed, a product
+without a weight, an activation that is not elementwise.
 """
 
 from __future__ import annotations
@@ -33,30 +34,29 @@ def rule_of(op: Function) -> Rule:
 
 MATMUL, MATMUL_T, EINSUM = map(rule_of, (rules.matmul, rules.matmul_t, rules.einsum))
 PRODUCTS = {MATMUL, MATMUL_T, EINSUM}
-ADD, RESHAPE = rule_of(rules.add), rule_of(rules.reshape)
+ADD, SUBTRACT, RESHAPE = map(rule_of, (rules.add, rules.subtract, rules.reshape))
 VIEWS = {RESHAPE, *map(rule_of, (  # a parameter seen through these is still that parameter
     rules.transpose, rules.swapaxes, rules.moveaxis, rules.astype, rules.squeeze,
     rules.expand_dims))}
 # Elementwise, if their operands have the result's shape, beside what says so itself.
 ELEMENTWISE = {RESHAPE, *map(rule_of, (rules.where, rules.astype))}
-SILENT = {"positive", "reshape", "astype"}  # operations that an activation is not named after
+SILENT = {RESHAPE, *map(rule_of, (rules.positive, rules.astype))}  # these are no activation
 
 
 class Layer(NamedTuple):
     """A layer that was found: its product, what that is made of, where its activation stands.
 
     `place`: which operand of `product` is the weight. `z` is what the activation is applied to (the
-    product, or its sum with the bias), `a` what it gave (z itself if there is none), `ops` the
-    names of the operations in between.
+    product, or a sum with it), `a` what it gave (z itself if there is none), `ops` the operations
+    in between.
     """
 
     product: Node
     place: int
     weight: Leaf
-    bias: Leaf | None
     z: Node
     a: Node
-    ops: tuple[str, ...]
+    ops: tuple[Rule, ...]
 
     @property
     def inputs(self) -> Array:
@@ -117,6 +117,7 @@ class _Search:
     def __init__(self, graph: list[Node], inside: set[Node], data: set[Node]):
         self.inside, self.data = inside, data
         self.layers, self.unseen = list[Layer](), list[str]()
+        self.sums = set[Node]()  # from products to z
         self.consumers = defaultdict[Node, list[Node]](list)
         for node in graph:
             for parent in filter(None, node.parents):
@@ -136,45 +137,45 @@ class _Search:
                                f"layer: {why}.")
             return
         (place,) = places
-        z, bias = self.add_bias(self.after_reshape(product))
+        z = self.add_up(product)
         a, ops = self.activate(z)
         weight = self.parameter(product.parents[place])
         assert weight
-        self.layers.append(Layer(product, place, weight, bias, z, a, ops))
+        self.layers.append(Layer(product, place, weight, z, a, ops))
 
-    def after_reshape(self, node: Node) -> Node:
-        """Step over a reshape that changes nothing, as `tensordot` leaves one behind."""
-        match self.consumers[node]:
-            case [after] if after.rule is RESHAPE and after.shape == node.shape:
-                return after
-        return node
+    def add_up(self, out: Node) -> Node:
+        """Follow a product to what the activation is applied to: sums that it alone goes into.
 
-    def add_bias(self, out: Node) -> tuple[Node, Leaf | None]:
-        """Give the sum of a product and its bias, and the bias; without one, the product."""
-        match self.consumers[out]:
-            case [after] if after.rule is ADD and after.shape == out.shape:
-                for parent in after.parents:
-                    if parent is not out and (bias := self.parameter(parent)):
-                        return after, bias
-        return out, None
+        On the way there may be a reshape that changes nothing, as `tensordot` leaves one behind.
+        """
+        while len(self.consumers[out]) == 1:
+            (after,) = self.consumers[out]
+            adds = after.rule in (ADD, RESHAPE) or (
+                after.rule is SUBTRACT and after.parents[0] is out)
+            if not adds or after.shape != out.shape or after not in self.inside:
+                break
+            self.sums.add(after)
+            out = after
+        return out
 
-    def activate(self, z: Node) -> tuple[Node, tuple[str, ...]]:
+    def activate(self, z: Node) -> tuple[Node, tuple[Rule, ...]]:
         """Give the node where the activation of z ends, and its operations: (z, ()) if none."""
         region = self.elementwise_from(z)
         exits = [n for n in region if not self.consumers[n] or {*self.consumers[n]} - region]
-        names = [n.rule.name for n in sorted(region - {z}, key=lambda n: n.serial)]
+        ops = [n.rule for n in sorted(region - {z}, key=lambda n: n.serial)]
         name = f"Layer {len(self.layers) + 1}"
         if len(exits) > 1:
-            self.unseen.append(f"{name}: no activation made out. {', '.join(names)} follow, and "
-                               f"values go on from {len(exits)} of these places: not one slope.")
-            return z, ()
-        after = {f"{n.rule.name}()" for n in self.consumers[exits[0]]
-                 if n in self.inside and n.rule not in PRODUCTS and n.rule is not ADD}
-        if not names and after:
             self.unseen.append(
-                f"{name}: no activation made out. {', '.join(sorted(after))} follows, which mixes "
-                "values, or is a rule() that does not promise elementwise=True.")
-        return exits[0], tuple([n for n in names if n not in SILENT])
+                f"{name}: no activation made out. {', '.join(op.name for op in ops)} follow, and "
+                f"values go on from {len(exits)} of these places: not one slope.")
+            return z, ()
+        after = {n.rule for n in self.consumers[exits[0]] if n in self.inside}
+        if not ops and after and not after & PRODUCTS:
+            names = ", ".join(sorted(f"{rule.name}()" for rule in after))
+            self.unseen.append(
+                f"{name}: no activation made out. {names} follows, which takes other values in, "
+                "too, or is a rule() that does not promise elementwise=True.")
+        return exits[0], tuple([op for op in ops if op not in SILENT])
 
     def elementwise_from(self, z: Node) -> set[Node]:
         """Collect what is made of z element by element, with constants and parameters at most.
@@ -196,9 +197,10 @@ class _Search:
 
     def tell_of_other_uses(self, leaf: Leaf) -> None:
         """Say of a parameter what uses it but as the weight or the bias of a layer."""
-        known = {layer.product for layer in self.layers if layer.weight is leaf} | {
-            layer.z for layer in self.layers if layer.bias is leaf}
-        uses = Counter(node.rule.name for node in self.users(leaf)
+        products = {layer.product for layer in self.layers if layer.weight is leaf}
+        users = self.users(leaf)
+        known = {*users} & (products | self.sums)
+        uses = Counter(node.rule.name for node in users
                        if node not in known and node.rule not in PRODUCTS)
         if uses:
             what = ", ".join(f"{name}()" + f" × {n}" * (n > 1) for name, n in uses.items())

@@ -16,11 +16,6 @@ BLOCK = 1 << 22  # numbers that are held at a time, beside those that the graph 
 UNKNOWN = math.nan
 
 
-def share(condition: Any) -> float:
-    """Give the share of entries that are true."""
-    return float(np.mean(condition))
-
-
 def rms(x: Any) -> float:
     """Give the root of the mean square, also of numbers whose squares are too small or too large.
 
@@ -122,7 +117,7 @@ def condition(x: Array) -> float:
         block = x[i : i + rows].astype(float)
         total += block.T @ block
     values = np.linalg.eigvalsh(total)
-    dependent = values[0] <= n * np.finfo(x.dtype).eps * values[-1]
+    dependent = values[0] <= n * np.finfo(float).eps * values[-1]
     return math.inf if dependent else float(values[-1] / values[0])
 
 

@@ -19,25 +19,25 @@ class LayerReport:
     number: int
     inputs: int
     outputs: int
-    activation: str        # "identity" if none was made out
+    activation: str          # "identity" if none was made out
     saturated: float | None  # tanh, sigmoid: share of slopes below 0.0591 of the largest
-    inactive: float | None   # ReLU and kin: share of slopes so small; else: of slopes of exactly 0
+    inactive: float | None   # ReLU and kin: share of slopes so small; others: of exactly 0
     dead: int | None         # neurons whose slope is 0 for every example
-    gain: float            # rms of the slopes g′(z)
-    arriving: float        # rms of ∂L/∂a
-    gradient: float        # rms of ∂L/∂z
-    participation: float   # least share of the entries of ∂L/∂z that hold 90 % of Σ|∂L/∂z|
-    weight_gradient: float  # rms of ∂L/∂w
-    step: float            # log10 of rms step / rms weight; about −3 is usual
+    gain: float              # rms of the slopes g′(z)
+    arriving: float          # rms of ∂L/∂a
+    gradient: float          # rms of ∂L/∂z
+    participation: float     # least share of the entries of ∂L/∂z that hold 90 % of Σ|∂L/∂z|
+    weight_gradient: float   # rms of ∂L/∂w
+    step: float              # log10 of rms step / rms weight; about −3 is usual
     # What goes in (problem 2, E10): ∂L/∂w_ij = ∂L/∂z_j · x_i
-    mean: float            # of the inputs, all together
+    mean: float                # of the inputs, all together
     std: float
-    condition: float       # of the mean of x xᵀ: largest over smallest eigenvalue
+    condition: float           # of the mean of x xᵀ: largest over smallest eigenvalue
     condition_expected: float  # 1 + n mean²/std²: what the mean alone brings
     agreement_example: float   # share of a neuron's weights pushed the way of most, by one example
     agreement_batch: float     # and by all examples together
-    agreement_expected: float  # what to expect of a batch, for such a mean, std and n
-    ratio: float | None = None  # `gradient` over that of the next layer
+    agreement_expected: float  # and by a batch, to expect of such a mean, std and number
+    ratio: float | None = None  # `gradient` over that of the next layer; None: the last
 
 
 def _text(value: float | None, form: str) -> str:
@@ -83,7 +83,8 @@ TABLES: dict[str, list[_Column]] = {
         _column("one sign: example", "agreement_example", ".3f",
                 "share of a neuron's weights that one example pushes the way of most"),
         _column("batch", "agreement_batch", ".3f", "the same, all examples together"),
-        _column("expected", "agreement_expected", ".3f", "the same, by ½ + atan(mean/std)/π")],
+        _column("expected", "agreement_expected", ".3f",
+                "the same, by ½ + atan(mean/std)/π, and by chance")],
 }
 
 
@@ -114,7 +115,7 @@ class Report:
             parts += ["", title, aligned([c.head for c in columns],
                                          [[c.of(row) for c in columns] for row in self.layers])]
         if self.unseen:
-            parts += ["", "Not seen:", *[f"- {line}" for line in self.unseen]]
+            parts += ["", "Not shown:", *[f"- {line}" for line in self.unseen]]
         return "\n".join(parts)
 
     __repr__ = __str__
@@ -122,23 +123,23 @@ class Report:
     def _repr_html_(self) -> str:
         parts = [f"<p>{html.escape(self._summary)}</p>"]
         for title, columns in TABLES.items() if self.layers else ():
-            heads = "".join(f'<th scope="col" title="{html.escape(c.meaning)}" style="text-align:'
-                            f'{"left" if c is LAYER else "right"}">{html.escape(c.head)}</th>'
+            heads = "".join(_cell("th", c, c.head, f' scope="col" title="{html.escape(c.meaning)}"')
                             for c in columns)
-            rows = "".join(f"<tr>{''.join(_cell(c, row) for c in columns)}</tr>"
+            rows = "".join(f"<tr>{''.join(_cell('td', c, c.of(row)) for c in columns)}</tr>"
                            for row in self.layers)
-            parts.append('<div style="overflow-x:auto"><table><caption style="text-align:left">'
-                         f"{html.escape(title)}</caption><thead><tr>{heads}</tr></thead>"
-                         f"<tbody>{rows}</tbody></table></div>")
+            parts.append('<div style="overflow-x:auto;margin-bottom:1em"><table>'
+                         f'<caption style="text-align:left">{html.escape(title)}</caption>'
+                         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>")
         if self.unseen:
             items = "".join(f"<li>{html.escape(line)}</li>" for line in self.unseen)
-            parts.append(f"<p>Not seen:</p><ul>{items}</ul>")
+            parts.append(f"<p>Not shown:</p><ul>{items}</ul>")
         return "".join(parts)
 
 
-def _cell(column: _Column, row: LayerReport) -> str:
+def _cell(tag: str, column: _Column, text: str, attributes: str = "") -> str:
     side = "left" if column is LAYER else "right"
-    return f'<td style="text-align:{side};white-space:nowrap">{html.escape(column.of(row))}</td>'
+    style = f"text-align:{side};white-space:nowrap;padding:0.1em 0.6em"
+    return f'<{tag}{attributes} style="{style}">{html.escape(text)}</{tag}>'
 
 
 def aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
