@@ -278,8 +278,8 @@ def test_examples_are_taken_in_parts_without_a_trace(monkeypatch):
 def test_zeros_have_no_sign_and_examples_without_a_gradient_do_not_count():
     assert agreement([[1.0], [0.0], [2.0], [-1.0]]) == 2 / 3
     assert math.isnan(agreement(np.zeros((3, 2))))
-    x = np.array([[1.0, 2.0, -1.0], [1.0, 0.0, 1.0], [5.0, -1.0, -1.0]])
-    g = np.array([[1.0, -1.0], [0.0, 3.0], [0.0, 0.0]])
+    x = np.array([[1.0, 2.0, -1.0], [1.0, 0.0, 1.0], [5.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
+    g = np.array([[1.0, -1.0], [0.0, 3.0], [0.0, 0.0], [1.0, 1.0]])
     assert agreement_of_examples(x, g) == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert math.isnan(agreement_of_examples(x, 0 * g))
 
@@ -565,6 +565,14 @@ def test_a_threshold_that_is_taken_off_is_a_bias_and_so_is_a_constant():
         report = of(model, lr=1)
         assert by_name(report, "activation") == [("tanh",), ("identity",)]
         assert report.unseen == []
+
+
+def test_a_product_that_is_taken_off_is_turned_by_its_activation():
+    layer = of(lambda x: tg.tanh(B - x @ W) @ V).layers[0]
+    assert layer.activation == "tanh ∘ subtract"
+    turned = tg.Tensor(-W.data, requires_grad=True)
+    assert layer.gradient == pytest.approx(of(lambda x: tg.tanh(x @ turned + B) @ V
+                                              ).layers[0].gradient, rel=1e-12)
 
 
 def test_what_the_loss_adds_to_the_outputs_is_the_losss():
@@ -936,6 +944,16 @@ def test_a_path_that_stands_still_has_no_detour_and_no_turns():
     there_and_back, _ = walked([[0.0], [1.0], [0.0]], [1, 1, 1])
     assert there_and_back.detour == math.inf
     assert there_and_back.turns == [180]
+
+
+def test_a_straight_path_turns_nowhere_though_cosines_are_rounded():
+    points = np.outer(np.arange(200.0), [0.1, 0.2, 0.3])
+    units = np.diff(points, axis=0)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    assert (units[1:] * units[:-1]).sum(axis=1).max() > 1
+    path, _ = walked(points, range(200))
+    assert path.turns.max() < 1e-5
+    assert path.detour == pytest.approx(1)
 
 
 def test_a_path_refuses_what_it_cannot_record():
