@@ -11,7 +11,7 @@ import tinygrad_w2v
 
 ROOT = pathlib.Path(tinygrad_w2v.__file__).parent
 ORDER = ["sparse", "stable", "graph", "rules", "derived", "tensor", "functional", "watch",
-         "debug", "nn", "optim", "testing", "word2vec", "draw", "replay", "cli"]
+         "debug", "nn", "optim", "testing", "word2vec", "diagnose", "draw", "replay", "cli"]
 OPTIONAL = {"hypothesis", "matplotlib", "sklearn", "tqdm"}
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +75,71 @@ def test_mlp_spirals_without_matplotlib_says_so_and_still_trains(tmp_path):
     assert share(done.stdout) >= 97
     assert 'No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"' in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+PROBLEMS = ["problem1_saturation.py", "problem2_zero_centred.py"]
+COLOURS = [(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00), (0x00, 0x9E, 0x73)]  # told apart by all eyes
+
+
+def claims(name):
+    return (EXAMPLES / name).read_text(encoding="utf-8").count("    claim(")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_holds_all_its_claims_and_is_drawn_where_it_is_told(name, tmp_path):
+    done = run(tmp_path, EXAMPLES / name, "--plot", tmp_path / "figure.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("  → ") == claims(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
+    pixels = imread(tmp_path / "figure.png")[..., :3]
+    for colour in COLOURS:
+        assert np.sum(np.abs(pixels - np.array(colour) / 255).max(axis=-1) < 0.02) > 200
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_needs_numpy_alone_and_says_so_when_it_cannot_draw(name, tmp_path):
+    program = WITHOUT.format("matplotlib", str(EXAMPLES / name))
+    done = run(tmp_path, "-c", program, "--plot", "figure.png")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("  → ") == claims(name)
+    assert 'No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"' in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_whose_claim_does_not_hold_ends_with_an_error(name):
+    claim = runpy.run_path(str(EXAMPLES / name))["claim"]
+    with pytest.raises(SystemExit, match=r"this example claims: 2 is 3\. It was not so"):
+        claim(False, "2 is 3")
+
+
+def test_problem_1_reproduces_the_figures_of_the_design(capsys):
+    example = runpy.run_path(str(EXAMPLES / "problem1_saturation.py"))
+    steps = [[len(example["learn"](loss, z)) - 1 for z in (0.0, 4.0, 8.0)]
+             for loss in example["LOSSES"].values()]
+    assert steps == [[71, 141, 3081], [10, 15, 19]]
+    sigmoids, tanhs = example["vanishing"]().layers, example["gain_trap"]()
+    assert sigmoids[-1].arriving / sigmoids[0].arriving == pytest.approx(1400, rel=0.1)
+    assert round(example["saturated"](tanhs[10.0]), 2) in (0.82, 0.83)
+    assert round(tanhs[1.0].layers[-1].participation, 2) == 0.64
+    assert round(tanhs[10.0].layers[-1].participation, 2) == 0.10
+    assert "4. " not in capsys.readouterr().out
+
+
+def test_problem_2_reproduces_the_figures_of_the_design():
+    example = runpy.run_path(str(EXAMPLES / "problem2_zero_centred.py"))
+    paths, batches, ways = (example[f]() for f in ("staircase", "a_batch", "what_it_costs"))
+    steep, flat = paths["sigmoid"], paths["sigmoid, centred"]
+    assert steep.one_sign == 1
+    assert flat.one_sign == pytest.approx(0.55, abs=0.07)
+    assert steep.detour == pytest.approx(3.1, abs=0.15)
+    assert flat.detour == pytest.approx(1.3, abs=0.1)
+    assert [batches[name, 64] for name in ("sigmoid", "relu", "tanh")] == pytest.approx(
+        [0.874, 0.691, 0.5], abs=0.015)
+    steps = [len(ways[name]) - 1 for name in ("sigmoid", "relu", "sigmoid, centred")]
+    assert steps[0] == pytest.approx(695, rel=0.02)
+    assert steps[1] == pytest.approx(58, abs=1)
+    assert steps[2] in (2, 3)
 
 
 def test_the_picture_of_the_tiles_is_what_its_program_draws():

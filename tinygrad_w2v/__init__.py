@@ -39,16 +39,17 @@ from .rules import (
 from .sparse import RowGrad as RowGrad
 from .tensor import Tensor as Tensor
 
-__version__ = "0.1.0"
-__all__ = sorted(  # every name above, but the modules on the way to them
-    name for name, value in list(vars().items())
-    if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))
-
 if TYPE_CHECKING:
     from . import draw as draw
+    from .diagnose import diagnose as diagnose
     from .replay import trace as trace
 
-_LATER = {"draw": None, "trace": "replay"}  # loaded when they are first asked for: name → module
+__version__ = "0.1.0"
+# Loaded when they are first asked for, as few programs need them: name → module, if another.
+_LATER = {"diagnose": "", "draw": "", "trace": "replay"}
+__all__ = sorted([*_LATER, *(  # every name above, but the modules on the way to them
+    name for name, value in list(vars().items())
+    if not name.startswith("_") and (callable(value) or name in ("nn", "optim")))])
 
 
 def _later(name: str) -> _Any:
@@ -61,6 +62,10 @@ def _later(name: str) -> _Any:
 
 if not TYPE_CHECKING:  # a checker of types is to know which names there are
     __getattr__ = _later
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def _repr_html_(tensor: Tensor) -> _Any:
