@@ -108,7 +108,8 @@ def test_every_operation_of_the_package_is_in_the_table():
     spelled = {"[]": "index", "+": "add"}  # the operators have functions beside them
     drawn = {spelled.get(name, name) for name in OPERATIONS}
     no_ops = {"grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian", "no_grad",
-              "rule", "debug", "diagnose", "trace", "astype"}  # astype: programs are float64 throughout
+              "rule", "debug", "diagnose", "trace",
+              "astype"}  # programs are float64 throughout
     public = {name for name in tg.__all__ if name.islower() and callable(getattr(tg, name))}
     assert public - no_ops <= drawn
 

@@ -26,6 +26,7 @@ from .graph import GraphError, Leaf, Node, fit, pull, walk
 from .sparse import RowGrad
 from .tensor import Tensor, as_plain
 from .watch import Watcher, in_walk, watching
+from .word2vec.files import replacing, write_atomically
 
 ORDERS = {"topological": "every node once, after all its consumers: what backward() does",
           "recursion": "each node hands on what it has to its operands, and calls itself for each "
@@ -305,12 +306,12 @@ class Trace:
         """Write it to a file, in full: ``.txt``, ``.json``, or ``.html`` (a page is limited)."""
         path = Path(path)
         if path.suffix == ".txt":
-            with path.open("w", encoding="utf-8") as file:
-                file.writelines(f"{line}\n" for line in self.lines(None))
+            with replacing(path) as file:
+                file.writelines(f"{line}\n".encode() for line in self.lines(None))
         elif path.suffix == ".json":
-            path.write_text(self.json(None), encoding="utf-8")
+            write_atomically(path, self.json(None).encode())
         elif path.suffix == ".html":
-            path.write_text(self.html(), encoding="utf-8")
+            write_atomically(path, self.html().encode())
         else:
             raise ValueError(f"save() writes .txt, .json or .html, not {path.suffix or path}")
 

@@ -28,6 +28,7 @@ from ..sparse import Array
 from ..tensor import Tensor
 from ..testing.report import source
 from ..watch import Watcher, in_walk, watching
+from ..word2vec.files import write_atomically
 from .graphviz import LIGHT, RECOLOURED, GraphvizError, render, styled
 from .page import page
 from .shown import LEGEND, brief, clean, gradient, kind, sign
@@ -411,7 +412,7 @@ class Picture:
             text = page("A graph", body, style=RECOLOURED + ".scroll { overflow: auto; }\n")
         else:
             raise ValueError(f"save() writes .dot, .gv, .svg or .html, not {path.suffix or path}")
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text.encode())
 
     def _repr_html_(self) -> str:
         """Be shown by a notebook: the picture, or the list and what is missing."""
