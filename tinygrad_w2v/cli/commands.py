@@ -115,6 +115,6 @@ def parser() -> Parser:
         search. Beside the map stand the nearest words of a word, by cosine, in all
         dimensions, over the whole vocabulary.""",
         """documentation.safetensors -o map.html
-        documentation.safetensors -o near.html --around monday red --words 100
-        documentation.safetensors -o few.html --only monday sunday red blue"""))
+        documentation.safetensors -o near.html --around monday red
+        documentation.safetensors -o few.html --only monday sunday"""))
     return top

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, PURPLE, GREY = "#2f7fd6", "#d9681a", "#a45fc9", "#8a9099"
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     """Begin a figure of that many inches; ImportError, which names the extra, without matplotlib.
 
     It belongs to no window and to no list of open figures: ``figure.savefig("x.png")`` writes it.
@@ -31,7 +31,7 @@ def new_figure(width: float, height: float) -> Figure:
     except ImportError as error:
         raise ImportError('pictures of this kind need matplotlib: pip install "tinygrad-w2v[draw]"'
                           ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def place_labels(points: Array, sizes: Array, bounds: Sequence[float], gap: float = 4) -> Array:
