@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parent.parent
@@ -79,3 +80,36 @@ def test_mlp_spirals_without_matplotlib_says_so_and_still_trains(tmp_path):
 def test_the_picture_of_the_tiles_is_what_its_program_draws():
     draw = runpy.run_path(str(ROOT / "docs" / "tiles_picture.py"))["picture"]
     assert (ROOT / "docs" / "tiles.svg").read_text(encoding="utf-8") == draw()
+
+
+def test_word_map_writes_its_page_and_figures_where_it_is_told(tmp_path):
+    done = run(tmp_path, EXAMPLES / "word_map.py", "--output", "pictures")
+    assert done.returncode == 0, done.stderr
+    written = sorted(path.name for path in tmp_path.glob("pictures/*"))
+    assert written == ["neighbours.png", "word_map.html", "word_map.png"]
+    assert all(f"pictures/{name}" in done.stdout for name in written)
+    assert re.search(r"^pass 4  .*\bblue\b", done.stdout, re.MULTILINE)
+    assert share(done.stdout) < 20  # a plane keeps little of what is near
+    assert imread(tmp_path / "pictures" / "word_map.png").shape[:2] == (960, 960)
+
+
+def test_observed_minus_expected_is_the_gradient_and_raises_the_probability(tmp_path):
+    done = run(tmp_path, EXAMPLES / "observed_minus_expected.py")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "observed_end.png", "observed_start.png"]
+    rows = re.findall(r"^(?:start|pass \d) +(\S+) +(\d+) .* (\S+)$", done.stdout, re.MULTILINE)
+    assert len(rows) == 5
+    assert all(float(error) < 1e-12 for _, _, error in rows)
+    assert int(rows[0][1]) > 100 > int(rows[-1][1])  # the place of "sunday" beside "monday"
+    before, after = re.search(r"P\(o\|c\) from (\S+) to (\S+)\.\n", done.stdout).groups()
+    assert float(after) > float(before)
+
+
+@pytest.mark.parametrize(("example", "written"), [
+    ("word_map.py", ["word_map.html"]), ("observed_minus_expected.py", [])])
+def test_pictures_of_words_without_matplotlib_say_so_and_write_the_rest(tmp_path, example, written):
+    done = run(tmp_path, "-c", WITHOUT.format("matplotlib", str(EXAMPLES / example)))
+    assert done.returncode == 0, done.stderr
+    assert 'pip install "tinygrad-w2v[draw]"' in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == written

@@ -36,8 +36,7 @@ def browser(tmp_path_factory):
 def opened(browser, tmp_path):
     """Open the map of some vectors."""
     def opened(wv, driver=browser, **settings):
-        text = word_map(wv, **settings).page("Map")
-        show(driver, text.encode("utf-8", "backslashreplace").decode(), tmp_path / "map.html")
+        show(driver, word_map(wv, **settings).page("Map"), tmp_path / "map.html")
         return driver
     return opened
 

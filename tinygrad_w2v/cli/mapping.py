@@ -52,7 +52,7 @@ def map_(options: Options) -> int:
     else:
         made = word_map(wv, known or options.words or SHOWN, options.topn)
     page = made.page(f"Word map of {source.name}")
-    write_atomically(output, page.encode("utf-8", "backslashreplace"))  # half a surrogate pair
+    write_atomically(output, page.encode())
     lines = [f"{len(made.words):,} of {len(wv):,} words written to {output}",
              *(f"  {axis}" for axis in made.axes)]
     if made.lost:

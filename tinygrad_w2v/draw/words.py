@@ -126,8 +126,10 @@ class WordMap:
 
     def page(self, title: str = "Word map") -> str:
         """Give the map as a page of one file, with a search, to look around and nearer in."""
-        return page(title, self._body(title), style=_file("words.css"), script=_file("words.js"),
+        text = page(title, self._body(title), style=_file("words.css"), script=_file("words.js"),
                     data=self._data())
+        # A word that was read with "surrogateescape" is no UTF-8: it stands there by JSON's escape.
+        return text.encode("utf-8", "backslashreplace").decode()
 
     def _data(self) -> dict[str, Any]:
         """What the script needs: words by number, those on the map first."""
@@ -177,14 +179,14 @@ def word_map(wv: WordVectors, words: int | Iterable[str] = SHOWN, topn: int = 10
     >>> found.near[0], found.axes[0]
     ([('blue', 0.7071067811865475)], 'first component, 90.8 % of the variance')
     """
-    if isinstance(words, int):
+    if isinstance(words, int | np.integer):
         if words < 1:
             raise ValueError(f"a map needs 1 word or more, not {words}")
         asked = wv.words[:words]
         chosen = chosen or ("all of them" if words >= len(wv) else "the first, by custom the most "
                             "frequent")
     else:
-        asked = list(dict.fromkeys(words))
+        asked = [words] if isinstance(words, str) else list(dict.fromkeys(words))
         chosen = chosen or "a list"
     rows = wv._rows(asked)
     finite: Array = np.all(np.isfinite(wv.unit[rows]), axis=1)
