@@ -219,6 +219,17 @@ def test_it_says_how_many_words_are_labelled(opened):
     assert one(driver, "#count").text == "4 of 4 words labelled."
 
 
+def test_where_there_is_room_labels_hide_no_point(opened):
+    driver = opened(crowd(20))
+    points = driver.execute_script(
+        "const b = map.getBoundingClientRect();"
+        "return data.points.map((_, i) => [place(i)[0] + b.left + 1, place(i)[1] + b.top + 1])")
+    found = boxes(driver)
+    assert len(found) == 20
+    assert not [word for word, left, top, right, bottom in found for x, y in points
+                if left < x < right and top < y < bottom]
+
+
 def test_keys_wheel_and_mouse_move_and_zoom_the_map(opened):
     driver = opened(crowd())
     box, start = one(driver, "#map"), view(driver)

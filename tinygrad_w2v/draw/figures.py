@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# To the right of a point, to the left, above, below, and at the corners.
+PLACES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)])
 BLUE, ORANGE, PURPLE, GREY = "#2f7fd6", "#d9681a", "#a45fc9", "#8a9099"
 
 
@@ -38,9 +40,9 @@ def place_labels(points: Array, sizes: Array, bounds: Sequence[float], gap: floa
     """Find places beside points (n, 2) for labels of given sizes (n, 2), so that no two overlap.
 
     The first comes first. A label stands to the right of its point, or else to the left, above,
-    below, or at a corner, `gap` from it, and as far from other labels; one that finds no such place
-    within `bounds` (left, bottom, right, top) is dropped. Gives lower left corners (n, 2), NaN for
-    those that were dropped.
+    below, or at a corner, `gap` from it, and as far from other labels; if it can, where it hides no
+    point. One that finds no such place within `bounds` (left, bottom, right, top) is dropped. Gives
+    lower left corners (n, 2), NaN for those that were dropped.
 
     >>> sizes = np.array([[30.0, 10.0]] * 3)
     >>> place_labels(np.array([[0.0, 50.0], [1, 55], [99, 50]]), sizes, (0, 0, 100, 100))
@@ -50,21 +52,18 @@ def place_labels(points: Array, sizes: Array, bounds: Sequence[float], gap: floa
     """
     corners = np.full(np.shape(points), np.nan)
     taken = np.empty((len(corners), 4))  # left, bottom, right, top of what has been placed
-    placed = 0
-    for i, ((x, y), (width, height)) in enumerate(zip(points, sizes, strict=True)):
-        right, left = x + gap, x - gap - width
-        above, below, middle = y + gap, y - gap - height, y - height / 2
-        for corner in ((right, middle), (left, middle), (x - width / 2, above),
-                       (x - width / 2, below), (right, above), (right, below), (left, above),
-                       (left, below)):
-            box = np.array([*corner, corner[0] + width, corner[1] + height])
-            if np.any(box[:2] < bounds[:2]) or np.any(box[2:] > bounds[2:]):
-                continue
-            others = taken[:placed]
-            if not np.any(np.all((box[:2] < others[:, 2:] + gap) & (box[2:] > others[:, :2] - gap),
-                                 axis=1)):
-                corners[i], taken[placed], placed = corner, box, placed + 1
-                break
+    placed, inner, outer = 0, np.array(bounds[:2]), np.array(bounds[2:])
+    for i, (point, size) in enumerate(zip(points, sizes, strict=True)):
+        low = point + PLACES * gap + (PLACES - 1) / 2 * size  # (8, 2)
+        high, others = low + size, taken[:placed]
+        hits = np.all((low[:, None] < others[:, 2:] + gap) & (high[:, None] > others[:, :2] - gap),
+                      axis=2).any(axis=1)
+        fits = np.all((low >= inner) & (high <= outer), axis=1) & ~hits
+        if not fits.any():
+            continue
+        hides = np.all((low[:, None] < points) & (high[:, None] > points), axis=2).any(axis=1)
+        best = int(np.argmax(fits & ~hides if np.any(fits & ~hides) else fits))
+        corners[i], taken[placed], placed = low[best], [*low[best], *high[best]], placed + 1
     return corners
 
 

@@ -6,7 +6,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const [map, picture, search, matches, message, near] =
   ["map", "picture", "search", "matches", "message", "near"].map(id => document.getElementById(id));
 const shown = data.points.length;
-const GAP = 4, HEIGHT = 18, SIDE = 56, MARGIN = 28, CELL = 80, DEEPEST = 400, LISTED = 12, LONGEST = 24;
+const GAP = 4, HEIGHT = 18, SIDE = 56, MARGIN = 28, CELL = 80, DEEPEST = 400, LISTED = 12,
+  LONGEST = 24, FEW = 500;
 const state = {x: 0, y: 0, zoom: 1, chosen: -1, hovered: -1, active: -1, listed: []};
 
 // ── words ──
@@ -66,7 +67,7 @@ function spelt_alike(text) {
 let [width, height] = [0, 0];
 const range = k => {
   const along = data.points.map(point => point[k]);
-  const [low, high] = [along.reduce((a, b) => Math.min(a, b)), along.reduce((a, b) => Math.max(a, b))];
+  const [low, high] = [Math.min, Math.max].map(best => along.reduce((a, b) => best(a, b)));
   return {middle: (low + high) / 2, half: Math.max((high - low) / 2, 1)};
 };
 const [across, up] = [range(0), range(1)];
@@ -166,21 +167,25 @@ class Boxes {
 }
 
 // The first of eight places beside a point where its label hits no other: its left end and top.
-function room_for(i, boxes, important) {
+// If there are few points, a place where it hides none of them goes before.
+function room_for(i, boxes, important, dots) {
   const [x, y] = place(i), wide = width_of(i, important ? 700 : 400), off = important ? 10 : 6;
   const right = x + off, left = x - off - wide, centre = x - wide / 2;
   const above = y - off - HEIGHT + 1, below = y + off - 1, middle = y - HEIGHT / 2;
-  return [[right, middle], [left, middle], [centre, above], [centre, below],
-          [right, above], [right, below], [left, above], [left, below]].find(([l, t]) =>
-    l >= 2 && t >= 2 && l + wide <= width - 2 && t + HEIGHT <= height - 2 &&
-    boxes.add([l, t, l + wide, t + HEIGHT]));
+  const places = [[right, middle], [left, middle], [centre, above], [centre, below],
+                  [right, above], [right, below], [left, above], [left, below]].filter(([l, t]) =>
+    l >= 2 && t >= 2 && l + wide <= width - 2 && t + HEIGHT <= height - 2);
+  const hides = ([l, t]) => dots.some(([dx, dy]) =>
+    dx > l - 2 && dx < l + wide + 2 && dy > t + 1 && dy < t + HEIGHT - 1);
+  const fits = ([l, t]) => boxes.add([l, t, l + wide, t + HEIGHT]);
+  return (dots.length <= FEW && places.find(at => !hides(at) && fits(at))) || places.find(fits);
 }
 
 function place_labels(important) {
   const boxes = new Boxes(), placed = [];
-  for (const i of new Set([...important, ...data.points.keys()])) {
-    if (!within(place(i))) continue;
-    const room = room_for(i, boxes, important.has(i));
+  const seen = [...data.points.keys()].filter(i => within(place(i))), dots = seen.map(place);
+  for (const i of new Set([...important, ...seen])) {
+    const room = within(place(i)) && room_for(i, boxes, important.has(i), dots);
     if (room) placed.push([i, room[0], room[1] + 13.5]);
   }
   return placed;
