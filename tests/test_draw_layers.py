@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 import tinygrad_w2v as tg
-from tinygrad_w2v.draw import layers_of, strips
+from tinygrad_w2v.draw import layers_of, strips, strips_figure
 
 numbers = hnp.arrays(float, st.integers(1, 40), elements=st.floats(-1e6, 1e6))
 
@@ -115,3 +115,14 @@ def test_the_figure_has_a_row_for_each_layer_and_says_shares_and_sizes():
 def test_a_model_of_one_layer_and_one_with_its_own_activation_are_drawn():
     layers_of(*run("tanh", sizes=(5, 3))).figure().draw_without_rendering()
     layers_of(*run(lambda x: x * x)).figure().draw_without_rendering()
+
+
+def test_any_strips_are_drawn_with_their_sizes_and_what_is_beyond():
+    arrays = {"$a": [-2, -1, 0, 1, 1.5], "b": [0.5] * 4}
+    figure = strips_figure(strips(arrays, limits=(-1, 1)), (-1, 1), "number")
+    first, second = figure.axes
+    assert (first.get_ylabel(), second.get_xlabel()) == ("$a", "number")
+    assert first.get_title(loc="right") == "rms 1.28, 40 % beyond the lines"
+    assert second.get_title(loc="right") == "rms 0.5, 0 % beyond the lines"
+    assert first.get_xlim() == second.get_xlim()
+    figure.draw_without_rendering()

@@ -74,6 +74,25 @@ def strips(arrays: Mapping[str, Any], bins: int = 60, *, log: bool = False,
                   float(np.sqrt(np.mean(np.square(x))))) for name, x in flat.items()]
 
 
+def strips_figure(found: Sequence[Strip], limits: tuple[float, float] = OTHER,
+                  label: str = "value", width: float = 5) -> Figure:
+    """Draw any strips below each other, over one axis; what is beyond `limits` is orange.
+
+    >>> figure = strips_figure(strips({"weights": [0.1, -0.2], "gradients": [0.0, 0.5]}))
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['weights', 'gradients']
+    """
+    figure = new_figure(width, 0.7 + 0.95 * len(found))
+    column = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    for axes, strip in zip(column, found, strict=True):
+        beyond = "" if limits == OTHER else f", {_percent(strip.beyond)} beyond the lines"
+        _draw(axes, strip, f"rms {strip.rms:.3g}{beyond}", limits)
+        _name(axes, strip)
+        axes.tick_params(labelbottom=axes is column[-1])
+    column[-1].set_xlabel(label, fontsize=9)
+    return figure
+
+
 @dataclass(frozen=True)
 class Layers:
     """What went through the layers of a model: arrays by the names of layers, first to last.
@@ -110,15 +129,12 @@ class Layers:
         for k, (strip, axes) in enumerate(zip(forwards, grid[:, 0], strict=True)):
             _draw(axes, strip, self._remark(strip, k == rows - 1),
                   OTHER if k == rows - 1 else self.limits)
-            axes.set_ylabel(strip.name, rotation=0, ha="right", va="center", fontsize=9,
-                            parse_math=False)
-            if k < rows - 2:
-                axes.tick_params(labelbottom=False)
+            _name(axes, strip)
+            axes.tick_params(labelbottom=k >= rows - 2)
         for k, (strip, axes) in enumerate(zip(backwards, grid[:, 1], strict=True)):
             zero = f", {_percent(strip.zero)} are 0" if strip.zero else ""
             _draw(axes, strip, f"rms {strip.rms:.1e}{zero}", OTHER)
-            if k < rows - 1:
-                axes.tick_params(labelbottom=False)
+            axes.tick_params(labelbottom=k == rows - 1)
         grid[0, 0].set_title("forwards: g(z)", fontsize=10, loc="left")
         grid[0, 1].set_title("backwards: ∂L/∂z", fontsize=10, loc="left")
         grid[-1, 0].set_xlabel("value", fontsize=9)
@@ -178,6 +194,10 @@ def _draw(axes: Axes, strip: Strip, remark: str, limits: tuple[float, float]) ->
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=8)
     axes.set_title(remark, loc="right", fontsize=8, pad=2)
+
+
+def _name(axes: Axes, strip: Strip) -> None:
+    axes.set_ylabel(strip.name, rotation=0, ha="right", va="center", fontsize=9, parse_math=False)
 
 
 def _percent(share: float) -> str:

@@ -12,7 +12,7 @@ from ..functional import no_grad
 from ..optim import SGD, Optimizer
 from ..sparse import Array
 from ..tensor import Tensor
-from .figures import BLUE, ORANGE, new_figure
+from .figures import ORANGE, PURPLE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def _draw(axes: Axes, path: Path, x: Array, y: Array, levels: int) -> None:
         shades = matplotlib.colormaps["viridis"](np.linspace(0.3, 0.8, len(heights)))
         axes.contour(x, y, z, levels=heights, colors=shades.tolist(), linewidths=0.8)
     points = path.points
-    axes.plot(points[:, 0], points[:, 1], color=BLUE, linewidth=1.5, marker=".", markersize=5)
+    axes.plot(points[:, 0], points[:, 1], color=PURPLE, linewidth=1.8, marker=".", markersize=5)
     look: dict[str, Any] = {"linestyle": "none", "markersize": 9, "markeredgewidth": 2,
                             "zorder": 3, "markerfacecolor": "none", "color": ORANGE}
     axes.plot(*points[0], marker="o", label="start", **look)
