@@ -103,6 +103,8 @@ def test_unknown_words_are_reported_and_the_others_shown(draw):
     assert one_line(err).startswith("the word 'kin' is not among these 7 words")
     assert "near spellings: king" in err
     assert on_map() == ["red", "man"]
+    assert draw("--around", "lost", "red", "--words", 3)[0] == 1
+    assert on_map()[0] == "red"
     code, out, _ = draw("--only", "kin", "red", "--json")
     assert (code, len(json.loads(out)["errors"])) == (1, 1)
 
@@ -122,7 +124,7 @@ def test_nothing_is_written_if_no_word_is_known(draw, option):
     (["v.safetensors", "-o", "v.safetensors"], "v.safetensors holds the vectors"),
     (["v.safetensors", "-o", "."], ". is a folder: name a file in it"),
     (["v.safetensors", "-o", "v.safetensors/map.html"], "cannot write map.html in "),
-    (["v.safetensors", "-o", "map.html", "--only", "lost"], "no word with a finite vector"),
+    (["v.safetensors", "-o", "map.html", "--only", "lost"], "the vector of 'lost' holds NaN"),
     (["v.safetensors", "-o", "map.html", "--around", "lost"], "the vector of 'lost' holds NaN"),
 ])
 def test_what_cannot_be_drawn_is_told_in_one_line(draw, call, arguments, message):  # noqa: F811

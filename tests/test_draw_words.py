@@ -170,6 +170,10 @@ def test_words_with_dollars_are_no_formulas():
     axes.figure.draw_without_rendering()
 
 
+def test_a_map_of_a_name_is_not_one_of_its_letters():
+    assert word_map(vectors(), "word7").words == ["word7"]
+
+
 def test_a_mark_that_is_not_on_the_map_is_refused():
     with pytest.raises(ValueError, match="not on this map: 'word99'"):
         word_map(vectors(), 10).figure(marked=["word99"])

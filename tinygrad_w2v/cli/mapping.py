@@ -64,7 +64,12 @@ def map_(options: Options) -> int:
 
 
 def sort_out(wv: WordVectors, words: Iterable[str]) -> tuple[list[str], list[str]]:
-    """What is to be said of words that have no vector, and the words that have one."""
-    asked = list(dict.fromkeys(words))
-    return ([str(UnknownWordError(word, wv)) for word in asked if word not in wv],
-            [word for word in asked if word in wv])
+    """What is to be said of words that have no vector, or none that is finite, and the others."""
+    errors, known = [], []
+    for word in dict.fromkeys(words):
+        try:
+            wv.most_similar(word, topn=0)
+            known.append(word)
+        except (UnknownWordError, ValueError) as error:
+            errors.append(str(error))
+    return errors, known

@@ -107,7 +107,7 @@ class WordMap:
         if missing := [word for word in marked if word not in rows]:
             raise ValueError(f"not on this map: {', '.join(map(repr, missing))}")
         first = [rows[word] for word in marked]
-        order = [*first, *(i for i in range(len(self.words)) if i not in set(first))]
+        order = [*dict.fromkeys([*first, *range(len(self.words))])]
         figure = new_figure(size, size)
         axes = figure.add_subplot()
         points = self.plane.coordinates
@@ -146,7 +146,7 @@ class WordMap:
         number = {name: i for i, name in enumerate(names)}
         near = [[number[self.near.words[i]] for i in row if i >= 0] for row in ids]
         cosines = [[int(f"{cosine:.4f}".replace(".", "")) for cosine in row[:len(numbers)]]
-                   for row, numbers in zip(self.near.cosines.tolist(), near, strict=True)]
+                   for row, numbers in zip(self.near.cosines.tolist(), near, strict=True)]  # · 10⁴
         extent = float(np.abs(self.plane.coordinates).max(initial=0)) or 1.0
         return {"words": list(names), "near": near, "cosines": cosines,
                 "points": np.round(self.plane.coordinates / extent * 1e6).astype(int).tolist(),
