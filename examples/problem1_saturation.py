@@ -1,7 +1,6 @@
 """Problem 1, measured: where the gradient of a neuron gets close to 0, and what cures it (E8).
 
-    python examples/problem1_saturation.py
-    python examples/problem1_saturation.py --plot saturation.png
+    python examples/problem1_saturation.py [--to FOLDER]
 
 Four experiments, each with a claim that is checked, or the program fails. All gradients are the
 Tensor's. It takes a few seconds; NumPy is enough, but for the picture, which needs matplotlib.
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -175,15 +175,15 @@ def dead() -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--plot", metavar="FILE", help="draw what was found to FILE, a PNG or SVG")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, default=Path(),
+                        help="where the picture is written (default: here)")
     options = parser.parse_args()
     found = wrong_side(), vanishing(), gain_trap(), dead()
-    if options.plot:
-        draw(*found, options.plot)
+    draw(*found, options.to / "problem1_saturation.png")
 
 
 def draw(runs: dict[tuple[str, float], list[float]], sigmoids: Report, tanhs: dict[float, Report],
-         losses: dict[str, list[float]], path: str) -> None:
+         losses: dict[str, list[float]], path: Path) -> None:
     """Draw the four experiments, side by side."""
     try:
         import matplotlib  # noqa: PLC0415
@@ -229,6 +229,7 @@ def draw(runs: dict[tuple[str, float], list[float]], sigmoids: Report, tanhs: di
     relus.set(xlabel="step of Adam", ylabel="cross-entropy", ylim=(0, 0.85),
               title="4. 32 dead ReLUs")
     relus.legend(fontsize=8, loc="lower left")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
     print(f"\nThe four experiments are drawn in {path}")

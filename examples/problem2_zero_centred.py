@@ -1,7 +1,6 @@
 """Problem 2, measured: what inputs that are always positive do to a neuron's gradient (E10).
 
-    python examples/problem2_zero_centred.py
-    python examples/problem2_zero_centred.py --plot zero_centred.png
+    python examples/problem2_zero_centred.py [--to FOLDER]
 
 Five experiments, each with a claim that is checked, or the program fails. All gradients are the
 Tensor's. It takes a few seconds; NumPy is enough, but for the picture, which needs matplotlib.
@@ -10,6 +9,7 @@ Tensor's. It takes a few seconds; NumPy is enough, but for the picture, which ne
 from __future__ import annotations
 
 import argparse
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -196,16 +196,16 @@ def the_trap() -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--plot", metavar="FILE", help="draw what was found to FILE, a PNG or SVG")
+    parser.add_argument("--to", metavar="FOLDER", type=pathlib.Path, default=pathlib.Path(),
+                        help="where the picture is written (default: here)")
     options = parser.parse_args()
     one_example()
     found = staircase(), a_batch(), what_it_costs(), the_trap()
-    if options.plot:
-        draw(*found, options.plot)
+    draw(*found, options.to / "problem2_zero_centred.png")
 
 
 def draw(paths: dict[str, Path], batches: dict[tuple[str, int], float],
-         ways: dict[str, list[float]], trap: Path, path: str) -> None:
+         ways: dict[str, list[float]], trap: Path, path: pathlib.Path) -> None:
     """Draw the experiments, side by side."""
     try:
         import matplotlib  # noqa: PLC0415
@@ -256,6 +256,7 @@ def draw(paths: dict[str, Path], batches: dict[tuple[str, int], float],
     zigzag.set(xlabel="$w_1$", ylabel="$w_2$", ylim=(-1.15, 0.25),
                title="5. The trap: this zig-zag is none of problem 2")
     zigzag.legend(fontsize=8, loc="upper center")
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
     print(f"\nThe experiments are drawn in {path}")

@@ -233,7 +233,7 @@ def test_bad_usage_is_told_in_one_line_with_exit_code_2(call, arguments, message
     assert os.listdir() == []
 
 
-COMMANDS = ["demo", "train", "similar", "analogy", "evaluate", "convert"]
+COMMANDS = ["demo", "train", "similar", "analogy", "evaluate", "convert", "map"]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([c, "-h"] for c in COMMANDS)])
@@ -279,7 +279,7 @@ def test_the_commands_of_the_page_run(call, run):
             code, out, err = call(*arguments)
             assert (code, err, bool(out)) == (0, "", True), line
             ran.add(arguments[0])
-    assert ran == {"similar", "analogy", "evaluate", "convert"}
+    assert ran == {"similar", "analogy", "evaluate", "convert", "map"}
 
 
 def keys(document):
@@ -300,7 +300,7 @@ def test_the_page_tells_all_keys_of_all_json_documents(call, run, monkeypatch):
         Path(name).write_text(text, encoding="utf-8")
     for line in ("demo -o demo", "train corpus -o out.bin", "similar v.safetensors red",
                  "analogy v.safetensors true false left", "convert v.safetensors v.bin",
-                 "evaluate v.safetensors pairs questions"):
+                 "evaluate v.safetensors pairs questions", "map v.safetensors -o map.html"):
         code, out, err = call(*line.split(), "--json")
         assert code == 0, err
         row = next(row for row in rows if f"`{line.split()[0]}`" in row.split("|")[1])

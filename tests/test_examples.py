@@ -87,11 +87,12 @@ def claims(name):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_holds_all_its_claims_and_is_drawn_where_it_is_told(name, tmp_path):
-    done = run(tmp_path, EXAMPLES / name, "--plot", tmp_path / "figure.png")
+    done = run(tmp_path, EXAMPLES / name, "--to", "figures")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("  → ") == claims(name)
-    assert [path.name for path in tmp_path.iterdir()] == ["figure.png"]
-    pixels = imread(tmp_path / "figure.png")[..., :3]
+    [written] = tmp_path.glob("*/*")
+    assert written == tmp_path / "figures" / name.replace(".py", ".png")
+    pixels = imread(written)[..., :3]
     for colour in COLOURS:
         assert np.sum(np.abs(pixels - np.array(colour) / 255).max(axis=-1) < 0.02) > 200
 
@@ -99,7 +100,7 @@ def test_a_problem_holds_all_its_claims_and_is_drawn_where_it_is_told(name, tmp_
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_needs_numpy_alone_and_says_so_when_it_cannot_draw(name, tmp_path):
     program = WITHOUT.format("matplotlib", str(EXAMPLES / name))
-    done = run(tmp_path, "-c", program, "--plot", "figure.png")
+    done = run(tmp_path, "-c", program)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("  → ") == claims(name)
     assert 'No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"' in done.stdout
@@ -173,3 +174,36 @@ def test_step_through_without_graphviz_writes_the_graphs_as_dot_and_says_what_is
         done.stdout
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [
         ".dot"] * 3 + [".html"] * 3
+
+
+def test_word_map_writes_its_page_and_figures_where_it_is_told(tmp_path):
+    done = run(tmp_path, EXAMPLES / "word_map.py", "--to", "pictures")
+    assert done.returncode == 0, done.stderr
+    written = sorted(path.name for path in tmp_path.glob("pictures/*"))
+    assert written == ["neighbours.png", "word_map.html", "word_map.png"]
+    assert all(f"pictures/{name}" in done.stdout for name in written)
+    assert re.search(r"^pass 4  .*\bblue\b", done.stdout, re.MULTILINE)
+    assert share(done.stdout) < 20  # a plane keeps little of what is near
+    assert imread(tmp_path / "pictures" / "word_map.png").shape[:2] == (960, 960)
+
+
+def test_observed_minus_expected_is_the_gradient_and_raises_the_probability(tmp_path):
+    done = run(tmp_path, EXAMPLES / "observed_minus_expected.py")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "observed_end.png", "observed_start.png"]
+    rows = re.findall(r"^(?:start|pass \d) +(\S+) +(\d+) .* (\S+)$", done.stdout, re.MULTILINE)
+    assert len(rows) == 5
+    assert all(float(error) < 1e-12 for _, _, error in rows)
+    assert int(rows[0][1]) > 100 > int(rows[-1][1])  # the place of "sunday" beside "monday"
+    before, after = re.search(r"P\(o\|c\) from (\S+) to (\S+)\.\n", done.stdout).groups()
+    assert float(after) > float(before)
+
+
+@pytest.mark.parametrize(("example", "written"), [
+    ("word_map.py", ["word_map.html"]), ("observed_minus_expected.py", [])])
+def test_pictures_of_words_without_matplotlib_say_so_and_write_the_rest(tmp_path, example, written):
+    done = run(tmp_path, "-c", WITHOUT.format("matplotlib", str(EXAMPLES / example)))
+    assert done.returncode == 0, done.stderr
+    assert 'pip install "tinygrad-w2v[draw]"' in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == written

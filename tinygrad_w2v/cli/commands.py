@@ -12,6 +12,7 @@ from ..word2vec.formats import SUFFIXES
 from .asking import analogy, analogy_options, similar, similar_options
 from .demo import demo, demo_options
 from .files import convert, convert_options
+from .mapping import map_, map_options
 from .options import Options, Parser
 from .scoring import evaluate, evaluate_options
 from .terminal import complain, hush, note_stop
@@ -54,7 +55,7 @@ def parser() -> Parser:
 
     def command(run: Callable[[Options], int], summary: str, description: str,
                 examples: str) -> Parser:
-        name = run.__name__
+        name = run.__name__.rstrip("_")
         added: Parser = commands.add_parser(
             name, help=summary, description=inspect.cleandoc(description),
             epilog="examples:\n" + "\n".join(f"  tinygrad-w2v {name} {line}".rstrip()
@@ -107,4 +108,13 @@ def parser() -> Parser:
         """documentation.safetensors documentation.bin
         documentation.safetensors documentation.vec.gz
         documentation.safetensors plain --to glove"""))
+    map_options(command(
+        map_, "draw a map of words, as a page with a search",
+        """Write a page of one file, for any browser and without a network: words in the
+        plane in which their vectors vary most, to look around and nearer in, and to
+        search. Beside the map stand the nearest words of a word, by cosine, in all
+        dimensions, over the whole vocabulary.""",
+        """documentation.safetensors -o map.html
+        documentation.safetensors -o near.html --around monday red
+        documentation.safetensors -o few.html --only monday sunday"""))
     return top
