@@ -31,7 +31,8 @@ from .measures import (
 )
 from .report import LayerReport, Report
 
-SATURATED = 1 - 0.97**2  # of the largest slope: |tanh| > 0.97, or a sigmoid as near to its ends
+EDGE = 0.97  # |tanh| beyond it is saturated, and a sigmoid as near to its ends
+SATURATED = 1 - EDGE**2  # the slope there, over the largest
 LARGEST_SLOPE = {rule_of(op): slope for op, slope in (
     (rules.tanh, 1.0), (rules.sigmoid, 0.25),
     (rules.relu, 1.0), (rules.leaky_relu, 1.0), (rules.softplus, 1.0))}

@@ -1,4 +1,4 @@
-"""Pictures of what the engine and the models do: figures by matplotlib, graphs and pages of our own.
+"""Pictures of the engine and the models: figures by matplotlib, graphs and pages of our own.
 
 What is drawn is computed by functions that need NumPy alone; docs/stepping.md shows graphs,
 docs/pictures.md words and layers.

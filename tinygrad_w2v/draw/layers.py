@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..diagnose.diagnosis import EDGE
 from ..functional import grad
 from ..nn import MLP
 from ..rules import relu, sigmoid, tanh
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Beyond these the slope of tanh, and of the sigmoid, is below 1 − 0.97² = 5.91 % of its greatest.
-LIMITS = {tanh: (-0.97, 0.97), sigmoid: (0.015, 0.985)}
+LIMITS = {tanh: (-EDGE, EDGE), sigmoid: ((1 - EDGE) / 2, (1 + EDGE) / 2)}
 OTHER = (-np.inf, np.inf)
 
 

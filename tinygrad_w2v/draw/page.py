@@ -11,7 +11,7 @@ from typing import Any
 # Blue is positive and orange negative: told apart by the colour-blind, and always beside a sign.
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1d1f21; --soft: #5a6067; --line: #c9ced4;
-  --card: #f4f5f7; --accent: #7a3e9d; --positive: #1f5fae; --negative: #b3490a;
+  --card: #f4f5f7; --accent: #7a3e9d; --positive: #1f5fae; --negative: #9c3f06;
   --positive-fill: #dce9f8; --negative-fill: #fbe3d2; }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e8eaed; --soft: #a7adb5;
   --line: #454b53; --card: #212429; --accent: #c79be6; --positive: #82b7f5; --negative: #f2a06b;
@@ -42,7 +42,7 @@ def page(title: str, body: str, *, style: str = "", script: str = "", data: Any 
     allowed = f"default-src 'none'; style-src {_digest(style)}; img-src data:"
     allowed += f"; script-src {_digest(script)}" if script else ""
     allowed += "; base-uri 'none'; form-action 'none'"
-    return "\n".join([
+    text = "\n".join([
         "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{allowed}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -51,6 +51,8 @@ def page(title: str, body: str, *, style: str = "", script: str = "", data: Any 
         *([f'<script type="application/json" id="data">{_json(data)}</script>']
           if data is not None else []),
         *([f"<script>{script}</script>"] if script else []), "</body>", "</html>", ""])
+    # A word that was read with "surrogateescape" is no UTF-8: it stands there by JSON's escape.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _digest(text: str) -> str:

@@ -126,10 +126,8 @@ class WordMap:
 
     def page(self, title: str = "Word map") -> str:
         """Give the map as a page of one file, with a search, to look around and nearer in."""
-        text = page(title, self._body(title), style=_file("words.css"), script=_file("words.js"),
+        return page(title, self._body(title), style=_file("words.css"), script=_file("words.js"),
                     data=self._data())
-        # A word that was read with "surrogateescape" is no UTF-8: it stands there by JSON's escape.
-        return text.encode("utf-8", "backslashreplace").decode()
 
     def _data(self) -> dict[str, Any]:
         """What the script needs: words by number, those on the map first."""
