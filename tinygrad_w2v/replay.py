@@ -24,7 +24,7 @@ from .draw.shown import NOTHING, brief, gradient
 from .draw.stepper import stepper
 from .graph import GraphError, Leaf, Node, fit, pull, walk
 from .sparse import RowGrad
-from .tensor import Tensor, as_plain
+from .tensor import Tensor, start
 from .watch import Watcher, in_walk, watching
 from .word2vec.files import replacing, write_atomically
 
@@ -384,12 +384,5 @@ def trace(loss: Tensor, seed: Any = None, order: str = "topological", *,
     if order not in ORDERS:
         raise ValueError(f"the orders are {', '.join(ORDERS)}, not {order!r}")
     scene = Scene([loss], variables(sys._getframe(1)) if names is None else names, kept)
-    if seed is None and loss.size != 1:
-        raise ValueError(f"a trace starts from a scalar, but this Tensor has shape {loss.shape}. "
-                         "Reduce it, e.g. with .sum(), or pass seed= of that shape.")
-    g = np.array(1 if seed is None else as_plain(seed), loss.dtype)
-    g = g.reshape(loss.shape) if seed is None else g
-    if g.shape != loss.shape:
-        raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {loss.shape}: they "
-                         "must be equal")
+    _, g = start(loss, seed, "trace()")
     return Trace(scene, g, order, calls)

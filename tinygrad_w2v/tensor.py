@@ -12,10 +12,27 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from . import derived, rules
-from .graph import GraphError, Leaf, Traced, walk
+from .graph import GraphError, Leaf, Node, Traced, walk
 from .sparse import Array, RowGrad, is_owned, plus
 
 _accumulating = threading.Lock()  # threads may share a leaf
+
+
+def start(root: Traced, seed: Any, walking: str) -> tuple[Node, Array]:
+    """Give where a walk from the Tensor `root` begins: its node, and `seed`, or 1 of a scalar."""
+    if root._node is None:
+        raise GraphError(f"{walking} from a constant: nothing that it was computed from has "
+                         "requires_grad=True (or no_grad() or detach() came in between)")
+    shape, dtype = root._data.shape, root._data.dtype
+    if seed is None and root._data.size != 1:
+        raise ValueError(f"{walking} needs a scalar, but this Tensor has shape {shape}. "
+                         "Reduce it, e.g. .sum().backward(), or pass seed= of that shape.")
+    g = np.array(1 if seed is None else as_plain(seed), dtype)
+    g = g.reshape(shape) if seed is None else g
+    if g.shape != shape:
+        raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {shape}: "
+                         "they must be equal")
+    return root._node, g
 
 
 class Tensor(Traced, NDArrayOperatorsMixin):
@@ -133,18 +150,7 @@ class Tensor(Traced, NDArrayOperatorsMixin):
         L is this Tensor if it is a scalar, else ``(seed * self).sum()``, where `seed` has its
         shape. Called twice, it adds the same gradient twice. If it raises, no `.grad` has changed.
         """
-        if self._node is None:
-            raise GraphError("backward() from a constant: nothing that it was computed from has "
-                             "requires_grad=True (or no_grad() or detach() came in between)")
-        if seed is None and self.size != 1:
-            raise ValueError(f"backward() needs a scalar, but this Tensor has shape {self.shape}. "
-                             "Reduce it, e.g. .sum().backward(), or pass seed= of that shape.")
-        g = np.array(1 if seed is None else as_plain(seed), self.dtype)
-        g = g.reshape(self.shape) if seed is None else g
-        if g.shape != self.shape:
-            raise ValueError(f"the seed has shape {g.shape}, this Tensor has shape {self.shape}: "
-                             "they must be equal")
-        for leaf, gradient in walk(self._node, g).items():
+        for leaf, gradient in walk(*start(self, seed, "backward()")).items():
             whole = gradient if is_owned(gradient) else gradient.copy()
             with _accumulating:
                 known = leaf.grad  # type: ignore[attr-defined]
