@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..diagnose import Path
 from ..functional import no_grad
 from ..optim import SGD, Optimizer
 from ..sparse import Array
@@ -21,27 +21,23 @@ if TYPE_CHECKING:
 Loss = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True)
-class Path:
-    """Where an optimiser was: `points` (steps + 1, 2), the start first, and `losses` there.
+class Descent(Path):
+    """A `Path` of two parameters that knows the loss `f` of both that it goes down."""
 
-    `f` is the loss, a function of both parameters.
-    """
-
-    f: Loss
-    points: Array
-    losses: Array
+    def __init__(self, f: Loss, params: Sequence[Tensor]):
+        super().__init__(params)
+        self.f = f
 
 
 def descend(f: Loss, start: Sequence[float], optimizer: Callable[[list[Tensor]], Optimizer] | None
-            = None, steps: int = 50) -> Path:
+            = None, steps: int = 50) -> Descent:
     """Follow an optimiser for some steps down f(x, y), of two Tensors of shape ().
 
     `optimizer` makes one of the two parameters, such as ``lambda params: Adam(params, lr=0.1)``; by
     default it is SGD with a rate of 0.1. FloatingPointError if a gradient is not finite.
 
     >>> path = descend(lambda x, y: x * x + 10 * y * y, (1.0, 1.0), lambda p: SGD(p, lr=0.05), 2)
-    >>> path.points, path.losses.round(3)
+    >>> path.points, np.round(path.losses, 3)
     (array([[1.  , 1.  ],
             [0.9 , 0.  ],
             [0.81, 0.  ]]), array([11.   ,  0.81 ,  0.656]))
@@ -50,16 +46,14 @@ def descend(f: Loss, start: Sequence[float], optimizer: Callable[[list[Tensor]],
     if len(params) != 2:
         raise ValueError(f"a path in the plane starts at two numbers, not at {len(params)}")
     moving = SGD(params, lr=0.1) if optimizer is None else optimizer(params)
-    points, losses = [], []
-    for left in range(steps, -1, -1):
-        loss = f(*params)
-        points.append([p.item() for p in params])
-        losses.append(loss.item())
-        if left:
-            moving.zero_grad()
-            loss.backward()
-            moving.step()
-    return Path(f, np.array(points), np.array(losses))
+    path = Descent(f, params)
+    path.record(loss := f(*params))
+    for _ in range(steps):
+        moving.zero_grad()
+        loss.backward()
+        moving.step()
+        path.record(loss := f(*params))
+    return path
 
 
 def surface(f: Loss, x: Array, y: Array) -> Array:
@@ -74,14 +68,14 @@ def surface(f: Loss, x: Array, y: Array) -> Array:
         return np.array([[float(Tensor(f(a, b)).item()) for a in x.tolist()] for b in y.tolist()])
 
 
-def frame(paths: Sequence[Path], margin: float = 0.2) -> tuple[Array, float]:
+def frame(paths: Sequence[Descent], margin: float = 0.2) -> tuple[Array, float]:
     """The middle (2,) and half the side of a square that holds all paths, with a margin around."""
     points = np.concatenate([path.points for path in paths])
     low, high = points.min(axis=0), points.max(axis=0)
     return (low + high) / 2, (0.5 + margin) * float((high - low).max()) or 1.0
 
 
-def paths_figure(paths: Mapping[str, Path], size: float = 4.5, names: Sequence[str] = ("x", "y"),
+def paths_figure(paths: Mapping[str, Descent], size: float = 4.5, names: Sequence[str] = ("x", "y"),
                  grid: int = 60, levels: int = 12) -> Figure:
     """Draw paths side by side, each under its name, over the contours of its loss.
 
@@ -106,7 +100,7 @@ def paths_figure(paths: Mapping[str, Path], size: float = 4.5, names: Sequence[s
     return figure
 
 
-def _draw(axes: Axes, path: Path, x: Array, y: Array, levels: int) -> None:
+def _draw(axes: Axes, path: Descent, x: Array, y: Array, levels: int) -> None:
     import matplotlib  # noqa: PLC0415
 
     z = surface(path.f, x, y)
