@@ -779,11 +779,47 @@ def test_other_watchers_see_the_run_too():
     assert names.names[:3] == ["matmul", "add", "tanh"]
 
 
+@pytest.mark.parametrize("exponent", [-1060, -600, -100, 100, 600])
+def test_problem_2_does_not_depend_on_the_unit_of_the_inputs(exponent):
+    w, x, unit = leaf(5, 2), np.abs(X) + 1, 2.0**exponent
+    one, other = (of(lambda x: x @ w, x * scale, None, lambda z, y: z.mean()).layers[0]
+                  for scale in (1, unit))
+    rounding = 1e-2 if exponent < -1022 else 1e-12  # so small numbers have few digits
+    for field in ("condition", "condition_expected", "agreement_expected"):
+        assert getattr(other, field) == pytest.approx(getattr(one, field), rel=rounding), field
+    assert other.std / unit == pytest.approx(one.std, rel=rounding)
+
+
+@pytest.mark.parametrize("mean", [1e-200, 1.0, 1e200])
+def test_expected_conditions_of_any_numbers_are_numbers(mean):
+    assert expected_condition(mean, 2 * mean, 8) == 3
+    assert expected_condition(mean, 1e-320, 8) > 1e200
+
+
+def test_inputs_that_are_all_one_number_have_no_spread():
+    w = leaf(3, 2)
+    (row,) = of(lambda x: x @ w, np.full((6, 3), 0.1), None, lambda z, y: z.mean()).layers
+    assert (row.std, row.condition, row.condition_expected) == (0, math.inf, math.inf)
+    assert row.agreement_expected == row.agreement_batch == 1
+
+
+def test_of_inputs_that_are_all_0_no_agreement_is_expected():
+    assert math.isnan(expected_agreement(0, 0))
+    assert math.isnan(expected_agreement(0, 0, 5))
+    w = leaf(3, 2)
+    report = of(lambda x: x @ w, np.zeros((6, 3)), None, lambda z, y: z.mean())
+    (row,) = report.layers
+    assert math.isnan(row.agreement_expected)
+    assert math.isnan(row.agreement_batch)
+    assert any("no weight gets a gradient" in line for line in report.unseen)
+
+
 # ── what cannot be diagnosed ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), [
     (([1, 2], X, LABELS, tg.nn.mse), TypeError, "model is called, as model(X), but this is list"),
+    ((tg.nn.MLP, X, LABELS, tg.nn.mse), TypeError, "model is the class MLP: make one"),
     ((mlp("tanh"), X, LABELS, 0.5), TypeError, "loss is called, as loss(model(X), y), but this is"),
     ((mlp("tanh"), X, LABELS[:-1], tg.nn.cross_entropy), ValueError,
      "X has 60 examples, of shape (60, 5), but y has 59"),
@@ -815,6 +851,8 @@ def test_what_cannot_be_diagnosed_is_refused(arguments, error, words):
 
 @pytest.mark.parametrize(("keywords", "error", "words"), [
     ({"lr": 0.0}, ValueError, "lr=0.0"), ({"lr": math.inf}, ValueError, "lr=inf"),
+    ({"lr": math.nan}, ValueError, "lr=nan"), ({"lr": "0.1"}, TypeError, "not str"),
+    ({"lr": tg.optim.SGD([W], lr=1)}, TypeError, "optimizer= takes"),
     ({"optimizer": 0.1}, TypeError, "not float"),
     ({"lr": 0.1, "optimizer": tg.optim.SGD([W], lr=1)}, ValueError, "not both")])
 def test_a_step_that_is_none_is_refused(keywords, error, words):
