@@ -319,6 +319,11 @@ def test_shares_that_cancel_but_for_rounding_are_right(dtype):
     assert line.endswith(", and that is right")
 
 
+def test_an_order_in_the_place_of_the_seed_is_told():
+    with pytest.raises(TypeError, match="order='recursion'"):
+        tg.trace(leaf() * 2, "recursion")
+
+
 def test_a_recursion_deeper_than_pythons_limit_comes_to_its_end():
     y = leaf(1.0)
     for _ in range(2 * sys.getrecursionlimit()):

@@ -396,6 +396,8 @@ def trace(loss: Tensor, seed: Any = None, order: str = "topological", *,
     At the end, after 2 step(s) and 2 call(s) for 2 node(s):
     a: ▲ 2
     """
+    if isinstance(seed, str):
+        raise TypeError(f"trace(loss, seed, order): the seed is numbers; write order={seed!r}")
     if order not in ORDERS:
         raise ValueError(f"the orders are {', '.join(ORDERS)}, not {order!r}")
     scene = Scene([loss], variables(sys._getframe(1)) if names is None else names, kept)
