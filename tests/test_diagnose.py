@@ -887,6 +887,13 @@ def test_what_a_layer_does_not_have_is_a_dash_and_what_is_not_known_a_question_m
     assert row[-1] == "?"
 
 
+def test_infinities_of_either_sign_are_said_alike():
+    text = str(of(mlp("tanh"), np.zeros((60, 5)), lr=0.1))  # no weight moves
+    assert "-∞" in text
+    assert "∞ " in text
+    assert "inf" not in text
+
+
 def test_the_report_is_a_table_of_html_that_holds_the_same_texts():
     class Texts(html.parser.HTMLParser):
         def __init__(self):

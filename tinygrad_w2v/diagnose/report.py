@@ -44,7 +44,7 @@ def _text(value: float | None, form: str) -> str:
     """Format a measure: "–" if there is no such thing, "?" if it is not known."""
     if value is None:
         return "–"
-    return "?" if math.isnan(value) else "∞" if value == math.inf else format(value, form)
+    return "?" if math.isnan(value) else format(value, form).replace("inf", "∞")
 
 
 @dataclass(frozen=True)
