@@ -547,7 +547,8 @@ def test_a_rule_of_ones_own_is_an_activation_if_it_promises_to_be_elementwise():
     report = of(mlp(unknown))
     assert report.layers[0].activation == "identity"
     assert ("Layer 1: no activation made out. softsign() follows, which takes other values in, "
-            "too, or is a rule() that does not promise elementwise=True.") in report.unseen
+            "too, moves elements, or is a rule() that does not promise elementwise=True."
+            ) in report.unseen
 
 
 def test_a_rule_of_ones_own_is_not_judged_by_its_name():
@@ -618,6 +619,24 @@ def said(model, *words, x=X, y=LABELS, loss=tg.nn.cross_entropy):
     lines = of(model, x, y, loss, lr=1).unseen
     assert any(all(word in line for word in words) for line in lines), lines
     assert all(f"- {line}" in str(of(model, x, y, loss, lr=1)) for line in lines)
+
+
+@pytest.mark.parametrize("after", [
+    lambda a: X + a, lambda a: a + X, lambda a: a - X, lambda a: a + leaf(5)],
+    ids=["residual", "constant", "subtracted", "parameter"])
+def test_what_is_added_to_an_activation_does_not_hide_it(after):
+    w = leaf(5, 5, scale=3)
+    plain, moved = (of(lambda x, f=f: f(tg.tanh(x @ w)), y=X, loss=tg.nn.mse).layers[0]
+                    for f in (lambda a: a, after))
+    assert moved.activation == "tanh"
+    assert (moved.saturated, moved.gain) == (plain.saturated, plain.gain)
+    assert plain.saturated > 0
+
+
+def test_what_an_activation_is_subtracted_from_is_in_its_name():
+    w = leaf(5, 5)
+    assert of(lambda x: 1 - tg.relu(x @ w), y=X, loss=tg.nn.mse
+              ).layers[0].activation == "subtract ∘ relu"
 
 
 def test_a_table_that_is_looked_up_is_said_to_be_no_layer():
