@@ -906,6 +906,18 @@ def test_what_a_layer_does_not_have_is_a_dash_and_what_is_not_known_a_question_m
     assert row[-1] == "?"
 
 
+def test_an_activation_of_many_operations_is_whole_as_data_and_short_in_print():
+    w = leaf(5, 3)
+    def gelu(x):
+        z = x @ w
+        return 0.5 * z * (1 + tg.tanh(0.8 * (z + 0.045 * z**3)))
+    report = of(gelu, lr=0.1)
+    assert report.layers[0].activation.count(" ∘ ") == 7
+    assert "1  5 → 3  multiply ∘ add ∘ … 8 operations" in str(report)
+    assert "how steep multiply ∘ add ∘ … 8 operations can get" in str(report)
+    assert "multiply ∘ add ∘ … 8 operations" in report._repr_html_()
+
+
 def test_infinities_of_either_sign_are_said_alike():
     text = str(of(mlp("tanh"), np.zeros((60, 5)), lr=0.1))  # no weight moves
     assert "-∞" in text

@@ -30,7 +30,7 @@ from .measures import (
     participation,
     rms,
 )
-from .report import LayerReport, Report
+from .report import LayerReport, Report, in_short
 
 EDGE = 0.97  # |tanh| beyond it is saturated, and a sigmoid as near to its ends
 SATURATED = 1 - EDGE**2  # the slope there, over the largest
@@ -300,8 +300,9 @@ def _unknown(rows: list[LayerReport]) -> Iterator[str]:
         if row.inputs > WIDEST:
             yield f"Layer {row.number}: the condition number of more than {WIDEST} inputs."
         if row.saturated is not None and math.isnan(row.saturated):
-            yield (f"Layer {row.number}: which share is saturated, for how steep {row.activation} "
-                   "can get is not known. Inactive are slopes of exactly 0.")
+            yield (f"Layer {row.number}: which share is saturated, for how steep "
+                   f"{in_short(row.activation)} can get is not known. Inactive are slopes of "
+                   "exactly 0.")
     numbers = [str(row.number) for row in rows if math.isnan(row.step)]
     if numbers:
         yield (f"Layer {', '.join(numbers)}: how far a step moves the weight. Give lr=, or an "
