@@ -1022,6 +1022,19 @@ def test_a_path_that_stands_still_has_no_detour_and_no_turns():
     assert there_and_back.turns == [180]
 
 
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-600, 1.0, 2.0**600])
+def test_a_path_looks_the_same_at_any_scale(unit):
+    w = tg.Tensor([0.0, 0.0], requires_grad=True)
+    path = Path([w])
+    for place in ([0, 0], [3, 4], [3, 1], [4, 1], [-4, 3]):
+        with w.edit() as array:
+            array[:] = np.multiply(place, unit)
+        path.record(1.0)
+    assert path.length / unit == 9 + math.sqrt(68)
+    assert path.distance == 5 * unit
+    assert path.turns[:2] == pytest.approx([90 + math.degrees(math.asin(0.8)), 90])
+
+
 def test_a_straight_path_turns_nowhere_though_cosines_are_rounded():
     points = np.outer(np.arange(200.0), [0.1, 0.2, 0.3])
     units = np.diff(points, axis=0)
