@@ -1,6 +1,7 @@
 """`diagnose` measures what it says, in any model of Tensors; it changes and hides nothing."""
 
 import html.parser
+import inspect
 import json
 import math
 import subprocess
@@ -831,6 +832,12 @@ def test_of_inputs_that_are_all_0_no_agreement_is_expected():
     assert math.isnan(row.agreement_expected)
     assert math.isnan(row.agreement_batch)
     assert any("no weight gets a gradient" in line for line in report.unseen)
+
+
+def test_the_callable_module_tells_the_signature_of_its_function_and_where_its_text_is():
+    assert inspect.signature(tg.diagnose) == inspect.signature(diagnose)
+    assert "help(tg.diagnose.diagnose)" in tg.diagnose.__call__.__doc__
+    assert tg.diagnose.diagnose is diagnose
 
 
 # ── what cannot be diagnosed ──────────────────────────────────────────────────────────────────────
