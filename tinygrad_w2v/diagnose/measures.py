@@ -29,7 +29,7 @@ def rms(x: Any) -> float:
 
 
 def unit_of(x: Array) -> int:
-    """Give the exponent of a power of 2 near the largest number, whose square is no overflow."""
+    """Give the exponent of the power of 2 over which no |x| is above 1: no square overflows."""
     return int(np.frexp(np.max(np.abs(x), initial=0))[1])
 
 
@@ -42,7 +42,8 @@ def mean_and_std(x: Array) -> tuple[float, float]:
     if not x.size or x.min() == x.max():
         return float(x.flat[0]) if x.size else 0.0, 0.0
     unit = unit_of(x)
-    scaled = np.ldexp(x.astype(float), -unit)
+    scaled = x.astype(float)
+    np.ldexp(scaled, -unit, out=scaled)
     return math.ldexp(scaled.mean(), unit), math.ldexp(scaled.std(), unit)
 
 
