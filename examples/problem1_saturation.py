@@ -200,11 +200,11 @@ def draw(runs: dict[tuple[str, float], list[float]], sigmoids: Report, tanhs: di
     for name, colour, line in styles:
         for start, marker in zip(STARTS, "os^", strict=True):
             outputs = runs[name, start]
-            neuron.plot(range(1, len(outputs) + 1), outputs, line, color=colour, marker=marker,
+            neuron.plot(outputs, line, color=colour, marker=marker,
                         markevery=[0, len(outputs) - 1], label=f"{name}, from z = {start:g}")
     neuron.axhline(REACHED, color="grey", linewidth=0.8)
-    neuron.set(xscale="log", xlabel="step", ylabel="output σ(z), target 0", ylim=(0, 1.62),
-               title="1. One neuron on the wrong side")
+    neuron.set(xscale="symlog", xlabel="steps made", ylabel="output σ(z), target 0",
+               xlim=(-0.4, 6000), ylim=(0, 1.62), title="1. One neuron on the wrong side")
     neuron.set_yticks([0, 0.25, 0.5, 0.75, 1])
     neuron.legend(fontsize=8, loc="upper center", ncols=2)
 

@@ -243,9 +243,9 @@ def draw(paths: dict[str, Path], batches: dict[tuple[str, int], float],
 
     styles = zip((ORANGE, PINK, BLUE, GREEN), ("-", "--", "-.", ":"), strict=True)
     for (name, way), (colour, line) in zip(ways.items(), styles, strict=True):
-        descents.plot(range(1, len(way) + 1), way, linestyle=line, color=colour,
+        descents.plot(way, linestyle=line, color=colour,
                       label=f"{name}: {len(way) - 1} steps")
-    descents.set(xscale="log", yscale="log", xlabel="step", ylabel="distance left",
+    descents.set(xscale="symlog", yscale="log", xlabel="steps made", ylabel="distance left",
                  ylim=(0.0008, 1.5), title="4. Descent at the best rate, 50 inputs")
     descents.legend(fontsize=8, loc="lower left")
 

@@ -122,6 +122,8 @@ def test_nothing_is_written_if_no_word_is_known(draw, option):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["none.bin", "-o", "map.html"], "none.bin: No such file or directory"),
     (["v.safetensors", "-o", "v.safetensors"], "v.safetensors holds the vectors"),
+    (["v.safetensors", "-o", "map.png"], "map.png: a map is a page, and its name ends in .html"),
+    (["v.safetensors", "-o", "map.JSON"], "map.JSON: a map is a page"),
     (["v.safetensors", "-o", "."], ". is a folder: name a file in it"),
     (["v.safetensors", "-o", "v.safetensors/map.html"], "cannot write map.html in "),
     (["v.safetensors", "-o", "map.html", "--only", "lost"], "the vector of 'lost' holds NaN"),

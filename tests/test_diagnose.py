@@ -1,6 +1,7 @@
 """`diagnose` measures what it says, in any model of Tensors; it changes and hides nothing."""
 
 import html.parser
+import inspect
 import json
 import math
 import subprocess
@@ -547,7 +548,8 @@ def test_a_rule_of_ones_own_is_an_activation_if_it_promises_to_be_elementwise():
     report = of(mlp(unknown))
     assert report.layers[0].activation == "identity"
     assert ("Layer 1: no activation made out. softsign() follows, which takes other values in, "
-            "too, or is a rule() that does not promise elementwise=True.") in report.unseen
+            "too, moves elements, or is a rule() that does not promise elementwise=True."
+            ) in report.unseen
 
 
 def test_a_rule_of_ones_own_is_not_judged_by_its_name():
@@ -618,6 +620,24 @@ def said(model, *words, x=X, y=LABELS, loss=tg.nn.cross_entropy):
     lines = of(model, x, y, loss, lr=1).unseen
     assert any(all(word in line for word in words) for line in lines), lines
     assert all(f"- {line}" in str(of(model, x, y, loss, lr=1)) for line in lines)
+
+
+@pytest.mark.parametrize("after", [
+    lambda a: X + a, lambda a: a + X, lambda a: a - X, lambda a: a + leaf(5)],
+    ids=["residual", "constant", "subtracted", "parameter"])
+def test_what_is_added_to_an_activation_does_not_hide_it(after):
+    w = leaf(5, 5, scale=3)
+    plain, moved = (of(lambda x, f=f: f(tg.tanh(x @ w)), y=X, loss=tg.nn.mse).layers[0]
+                    for f in (lambda a: a, after))
+    assert moved.activation == "tanh"
+    assert (moved.saturated, moved.gain) == (plain.saturated, plain.gain)
+    assert plain.saturated > 0
+
+
+def test_what_an_activation_is_subtracted_from_is_in_its_name():
+    w = leaf(5, 5)
+    assert of(lambda x: 1 - tg.relu(x @ w), y=X, loss=tg.nn.mse
+              ).layers[0].activation == "subtract ∘ relu"
 
 
 def test_a_table_that_is_looked_up_is_said_to_be_no_layer():
@@ -779,11 +799,53 @@ def test_other_watchers_see_the_run_too():
     assert names.names[:3] == ["matmul", "add", "tanh"]
 
 
+@pytest.mark.parametrize("exponent", [-1060, -600, -100, 100, 600])
+def test_problem_2_does_not_depend_on_the_unit_of_the_inputs(exponent):
+    w, x, unit = leaf(5, 2), np.abs(X) + 1, 2.0**exponent
+    one, other = (of(lambda x: x @ w, x * scale, None, lambda z, y: z.mean()).layers[0]
+                  for scale in (1, unit))
+    rounding = 1e-2 if exponent < -1022 else 1e-12  # so small numbers have few digits
+    for field in ("condition", "condition_expected", "agreement_expected"):
+        assert getattr(other, field) == pytest.approx(getattr(one, field), rel=rounding), field
+    assert other.std / unit == pytest.approx(one.std, rel=rounding)
+
+
+@pytest.mark.parametrize("mean", [1e-200, 1.0, 1e200])
+def test_expected_conditions_of_any_numbers_are_numbers(mean):
+    assert expected_condition(mean, 2 * mean, 8) == 3
+    assert expected_condition(mean, 1e-320, 8) > 1e200
+
+
+def test_inputs_that_are_all_one_number_have_no_spread():
+    w = leaf(3, 2)
+    (row,) = of(lambda x: x @ w, np.full((6, 3), 0.1), None, lambda z, y: z.mean()).layers
+    assert (row.std, row.condition, row.condition_expected) == (0, math.inf, math.inf)
+    assert row.agreement_expected == row.agreement_batch == 1
+
+
+def test_of_inputs_that_are_all_0_no_agreement_is_expected():
+    assert math.isnan(expected_agreement(0, 0))
+    assert math.isnan(expected_agreement(0, 0, 5))
+    w = leaf(3, 2)
+    report = of(lambda x: x @ w, np.zeros((6, 3)), None, lambda z, y: z.mean())
+    (row,) = report.layers
+    assert math.isnan(row.agreement_expected)
+    assert math.isnan(row.agreement_batch)
+    assert any("no weight gets a gradient" in line for line in report.unseen)
+
+
+def test_the_callable_module_tells_the_signature_of_its_function_and_where_its_text_is():
+    assert inspect.signature(tg.diagnose) == inspect.signature(diagnose)
+    assert "help(tg.diagnose.diagnose)" in tg.diagnose.__call__.__doc__
+    assert tg.diagnose.diagnose is diagnose
+
+
 # ── what cannot be diagnosed ──────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), [
     (([1, 2], X, LABELS, tg.nn.mse), TypeError, "model is called, as model(X), but this is list"),
+    ((tg.nn.MLP, X, LABELS, tg.nn.mse), TypeError, "model is the class MLP: make one"),
     ((mlp("tanh"), X, LABELS, 0.5), TypeError, "loss is called, as loss(model(X), y), but this is"),
     ((mlp("tanh"), X, LABELS[:-1], tg.nn.cross_entropy), ValueError,
      "X has 60 examples, of shape (60, 5), but y has 59"),
@@ -815,6 +877,8 @@ def test_what_cannot_be_diagnosed_is_refused(arguments, error, words):
 
 @pytest.mark.parametrize(("keywords", "error", "words"), [
     ({"lr": 0.0}, ValueError, "lr=0.0"), ({"lr": math.inf}, ValueError, "lr=inf"),
+    ({"lr": math.nan}, ValueError, "lr=nan"), ({"lr": "0.1"}, TypeError, "not str"),
+    ({"lr": tg.optim.SGD([W], lr=1)}, TypeError, "optimizer= takes"),
     ({"optimizer": 0.1}, TypeError, "not float"),
     ({"lr": 0.1, "optimizer": tg.optim.SGD([W], lr=1)}, ValueError, "not both")])
 def test_a_step_that_is_none_is_refused(keywords, error, words):
@@ -847,6 +911,25 @@ def test_what_a_layer_does_not_have_is_a_dash_and_what_is_not_known_a_question_m
     assert row[:5] == ["1", "5", "→", "8", "tanh"]
     assert row[6:8] == ["–", "–"]
     assert row[-1] == "?"
+
+
+def test_an_activation_of_many_operations_is_whole_as_data_and_short_in_print():
+    w = leaf(5, 3)
+    def gelu(x):
+        z = x @ w
+        return 0.5 * z * (1 + tg.tanh(0.8 * (z + 0.045 * z**3)))
+    report = of(gelu, lr=0.1)
+    assert report.layers[0].activation.count(" ∘ ") == 7
+    assert "1  5 → 3  multiply ∘ add ∘ … 8 operations" in str(report)
+    assert "how steep multiply ∘ add ∘ … 8 operations can get" in str(report)
+    assert "multiply ∘ add ∘ … 8 operations" in report._repr_html_()
+
+
+def test_infinities_of_either_sign_are_said_alike():
+    text = str(of(mlp("tanh"), np.zeros((60, 5)), lr=0.1))  # no weight moves
+    assert "-∞" in text
+    assert "∞ " in text
+    assert "inf" not in text
 
 
 def test_the_report_is_a_table_of_html_that_holds_the_same_texts():
@@ -944,6 +1027,19 @@ def test_a_path_that_stands_still_has_no_detour_and_no_turns():
     there_and_back, _ = walked([[0.0], [1.0], [0.0]], [1, 1, 1])
     assert there_and_back.detour == math.inf
     assert there_and_back.turns == [180]
+
+
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-600, 1.0, 2.0**600])
+def test_a_path_looks_the_same_at_any_scale(unit):
+    w = tg.Tensor([0.0, 0.0], requires_grad=True)
+    path = Path([w])
+    for place in ([0, 0], [3, 4], [3, 1], [4, 1], [-4, 3]):
+        with w.edit() as array:
+            array[:] = np.multiply(place, unit)
+        path.record(1.0)
+    assert path.length / unit == 9 + math.sqrt(68)
+    assert path.distance == 5 * unit
+    assert path.turns[:2] == pytest.approx([90 + math.degrees(math.asin(0.8)), 90])
 
 
 def test_a_straight_path_turns_nowhere_though_cosines_are_rounded():

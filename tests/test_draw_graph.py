@@ -359,7 +359,9 @@ def test_pictures_are_saved_by_what_the_name_ends_in(tmp_path):
 @pytest.mark.parametrize(("call", "error", "says"), [
     (lambda: graph(), TypeError, "at least one"),
     (lambda: graph(tg.Tensor(1.0)), tg.GraphError, "argument 0 has no graph"),
-    (lambda: graph(leaf(), np.ones(2)), tg.GraphError, "argument 1"),
+    (lambda: graph(leaf(), np.ones(2)), TypeError, "argument 1 is ndarray, not a Tensor"),
+    (lambda: graph(leaf(), names=["w"]), TypeError, "names= is a mapping.*not list"),
+    (lambda: tg.trace(3.0), TypeError, "argument 0 is float, not a Tensor"),
     (lambda: graph(leaf(), limit=0), ValueError, "limit is at least 1"),
     (lambda: graph(leaf(), direction="up"), ValueError, "'up'")])
 def test_what_cannot_be_drawn_is_an_error_that_says_why(call, error, says):

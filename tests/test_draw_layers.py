@@ -63,6 +63,11 @@ def test_values_and_gradients_are_those_of_the_layers(activation):
         np.testing.assert_allclose(value, h, atol=1e-15)
 
 
+def test_layers_of_another_model_are_refused_and_diagnose_is_named():
+    with pytest.raises(TypeError, match=r"an nn\.MLP, not function; tg\.diagnose"):
+        layers_of(lambda x: x, np.ones((2, 3)), lambda out: out.sum())
+
+
 def test_the_model_is_left_as_it_was():
     model, x, loss = run("tanh")
     before = [p.numpy() for p in model.parameters()]

@@ -134,3 +134,9 @@ def test_what_was_not_kept_is_an_error(recorded):
         NeighbourRecorder(["red"]).table("red")
     with pytest.raises(KeyError, match="'rad' is not among"):
         NeighbourRecorder(["rad"]).keep(0, recorded[1][0])
+
+
+def test_a_recorder_of_a_word_is_not_one_of_its_letters(recorded):
+    recorder = NeighbourRecorder("red", topn=3)
+    recorder.keep(0, recorded[1][0])
+    assert list(recorder.kept[0]) == ["red"]

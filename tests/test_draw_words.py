@@ -132,6 +132,8 @@ def test_a_map_refuses_what_it_cannot_show():
         word_map(wv, ["nobody"])
     with pytest.raises(ValueError, match="1 word or more, not 0"):
         word_map(wv, 0)
+    with pytest.raises(ValueError, match="a map needs 1 word or more, not an empty list"):
+        word_map(wv, [])
     with pytest.raises(ValueError, match="no word with a finite vector"):
         word_map(WordVectors(["a"], np.array([[np.inf]])))
 
@@ -171,7 +173,11 @@ def test_words_with_dollars_are_no_formulas():
 
 
 def test_a_map_of_a_name_is_not_one_of_its_letters():
-    assert word_map(vectors(), "word7").words == ["word7"]
+    wv = vectors()
+    assert word_map(wv, "word7").words == ["word7"]
+    assert words_around(wv, "word7", 5) == words_around(wv, ["word7"], 5)
+    with pytest.raises(ValueError, match="not on this map: 'word99'"):
+        word_map(wv, 10).figure(marked="word99")
 
 
 def test_a_mark_that_is_not_on_the_map_is_refused():

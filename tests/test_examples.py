@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parent.parent
@@ -141,6 +142,36 @@ def test_problem_2_reproduces_the_figures_of_the_design():
     assert steps[0] == pytest.approx(695, rel=0.02)
     assert steps[1] == pytest.approx(58, abs=1)
     assert steps[2] in (2, 3)
+
+
+def drawn(monkeypatch, example, *arguments):
+    """Give the figure that `draw` of an example draws."""
+    figures = []
+    monkeypatch.setattr(pyplot, "close", figures.append)
+    example["draw"](*arguments)
+    monkeypatch.undo()
+    pyplot.close(figures[0])
+    return figures[0]
+
+
+def test_pictures_of_problem_1_count_steps_as_its_table_does(monkeypatch, tmp_path):
+    example = runpy.run_path(str(EXAMPLES / "problem1_saturation.py"))
+    runs = {(name, z): [0.9, 0.5, 0.05] for name in example["LOSSES"] for z in example["STARTS"]}
+    sigmoids, tanhs = example["vanishing"](), example["gain_trap"]()
+    figure = drawn(monkeypatch, example, runs, sigmoids, tanhs,
+                   {"relu": [1.0], "leaky_relu": [1.0]}, tmp_path / "x.png")
+    assert [line.get_xdata()[-1] for line in figure.axes[0].lines[:-1]] == [2] * len(runs)
+
+
+def test_pictures_of_problem_2_count_steps_as_its_table_does(monkeypatch, tmp_path):
+    example = runpy.run_path(str(EXAMPLES / "problem2_zero_centred.py"))
+    trap = example["the_trap"]()
+    ways = {name: [1.0, 0.1, 0.01] for name in (*example["BEFORE"], "sigmoid, centred")}
+    figure = drawn(monkeypatch, example, {"sigmoid": trap, "sigmoid, centred": trap},
+                   {(name, 64): 0.5 for name in example["BEFORE"]}, ways, trap, tmp_path / "x.png")
+    lines = figure.axes[2].lines
+    assert [line.get_xdata()[-1] for line in lines] == [2] * 4
+    assert all(": 2 steps" in line.get_label() for line in lines)
 
 
 def test_the_picture_of_the_tiles_is_what_its_program_draws():

@@ -291,6 +291,39 @@ def test_all_paths_together_are_the_chain_rule(program):
     assert not any("✗" in line for line in walked.verdict())
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e-200, 1.0, 1e200])
+def test_a_wrong_gradient_is_called_wrong_however_small(scale):
+    a = leaf([3.0, -3e-12])
+    b = a * a
+    c = ((b + b) * scale).sum()
+    (line,) = tg.trace(c, order="recursion").verdict()
+    assert "✗ wrong" in line
+    (line,) = tg.trace(c, order="paths").verdict()
+    assert line.endswith(", and that is right")
+
+
+def test_a_wrong_element_among_larger_ones_is_called_wrong():
+    a = leaf([3.0, 3.0])
+    b = a[1:] * 1e-8
+    loss = a[0] + (b + b).sum()  # of a[0] the recursion is right
+    assert "✗ wrong" in tg.trace(loss, order="recursion").verdict()[0]
+    assert tg.trace(loss, order="paths").verdict()[0].endswith("right")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_shares_that_cancel_but_for_rounding_are_right(dtype):
+    a = leaf(dtype(1.0))
+    b = a * dtype(1.0)
+    loss = b * dtype(0.1) + b * dtype(0.2) - b * dtype(0.3)
+    (line,) = tg.trace(loss, order="paths").verdict()
+    assert line.endswith(", and that is right")
+
+
+def test_an_order_in_the_place_of_the_seed_is_told():
+    with pytest.raises(TypeError, match="order='recursion'"):
+        tg.trace(leaf() * 2, "recursion")
+
+
 def test_a_recursion_deeper_than_pythons_limit_comes_to_its_end():
     y = leaf(1.0)
     for _ in range(2 * sys.getrecursionlimit()):

@@ -215,14 +215,18 @@ class Trace:
 
     def verdict(self) -> list[str]:
         """Say of every leaf what it has received and, of another order, what is right."""
-        lines = []
+        lines, largest = [], dict[Node, float]()  # of each leaf, the largest number of any share
+        for step in self.steps if self.order != "topological" else ():
+            if isinstance(step.parent, Leaf):
+                known = largest.get(step.parent, 0.0)
+                largest[step.parent] = max(known, size(step.share))
         for node in self.scene.nodes:
             if not isinstance(node, Leaf):
                 continue
             value = self.cotangents.get(node)
             line = f"{self.scene.names[node]}: {gradient(value)}"
             if self.order != "topological":
-                agrees = close(value, self.right.get(node))
+                agrees = close(value, self.right.get(node), largest.get(node, 0.0))
                 line += ", and that is right" if agrees else (
                     f"  ✗ wrong: {brief(self.right[node])} is right")
             lines.append(line)
@@ -316,12 +320,23 @@ class Trace:
             raise ValueError(f"save() writes .txt, .json or .html, not {path.suffix or path}")
 
 
-def close(value: Any, right: Any) -> bool:
-    """Tell whether two gradients differ by rounding alone."""
+def close(value: Any, right: Any, largest: float = 0.0) -> bool:
+    """Tell whether two gradients differ by rounding alone, if shares up to `largest` were added.
+
+    Nothing is too small to differ: a gradient of 2e-12 is not 1e-12.
+    """
     if value is None or right is None:
         return value is right
     rounding = 1e-4 if right.dtype == np.float32 else 1e-9
-    return bool(np.allclose(np.asarray(value), np.asarray(right), rtol=rounding, equal_nan=True))
+    left_by_cancelling = 100 * float(np.finfo(right.dtype).eps) * largest
+    return bool(np.allclose(np.asarray(value), np.asarray(right), rtol=rounding,
+                            atol=left_by_cancelling, equal_nan=True))
+
+
+def size(value: Any) -> float:
+    """The largest absolute value of the finite numbers, 0 if there are none."""
+    array = np.abs(value.rows if isinstance(value, RowGrad) else value)
+    return float(np.max(array, initial=0, where=np.isfinite(array)))
 
 
 def as_json(value: Any) -> Any:
@@ -381,6 +396,8 @@ def trace(loss: Tensor, seed: Any = None, order: str = "topological", *,
     At the end, after 2 step(s) and 2 call(s) for 2 node(s):
     a: ▲ 2
     """
+    if isinstance(seed, str):
+        raise TypeError(f"trace(loss, seed, order): the seed is numbers; write order={seed!r}")
     if order not in ORDERS:
         raise ValueError(f"the orders are {', '.join(ORDERS)}, not {order!r}")
     scene = Scene([loss], variables(sys._getframe(1)) if names is None else names, kept)

@@ -13,6 +13,8 @@ from .files import read
 from .options import Options, Parser, vectors_options, whole
 from .terminal import complain, show, shown
 
+PAGES = {".html", ".htm", ""}  # what the name of a page may end in
+
 
 def map_options(added: Parser) -> None:
     """Add what `map` is told."""
@@ -37,6 +39,8 @@ def map_(options: Options) -> int:
     source, output = Path(options.vectors), Path(options.output)
     if output.exists() and source.exists() and output.samefile(source):
         raise ValueError(f"{output} holds the vectors: name another file for the map")
+    if output.suffix.lower() not in PAGES:
+        raise ValueError(f"{output}: a map is a page, and its name ends in .html")
     check_writable(output)
     wv = read(options)
     errors, known = sort_out(wv, options.around or options.only or ())

@@ -16,6 +16,7 @@ what it cannot see. `Path` records the way of an optimiser.
 """
 
 import sys
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -38,7 +39,9 @@ class _Callable(ModuleType):
     """
 
     def __call__(self, *args: Any, **keywords: Any) -> Report:
+        """Measure problems 1 and 2: help(tg.diagnose.diagnose) tells all."""
         return diagnose(*args, **keywords)
 
 
+__signature__ = signature(diagnose)  # for help, and for notebooks that complete arguments
 sys.modules[__name__].__class__ = _Callable

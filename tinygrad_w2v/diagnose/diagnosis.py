@@ -26,10 +26,11 @@ from .measures import (
     condition,
     expected_agreement,
     expected_condition,
+    mean_and_std,
     participation,
     rms,
 )
-from .report import LayerReport, Report
+from .report import LayerReport, Report, in_short
 
 EDGE = 0.97  # |tanh| beyond it is saturated, and a sigmoid as near to its ends
 SATURATED = 1 - EDGE**2  # the slope there, over the largest
@@ -147,6 +148,9 @@ def diagnose(model: Callable[[Any], Any], X: Any, y: Any,  # noqa: N803 - its na
 
 def _check_functions(model: Any, loss: Any) -> None:
     for name, f, called in (("model", model, "model(X)"), ("loss", loss, "loss(model(X), y)")):
+        if name == "model" and isinstance(f, type):
+            raise TypeError(f"diagnose(model, X, y, loss): model is the class {f.__name__}: make "
+                            f"one, as {f.__name__}(…)")
         if not callable(f):
             raise TypeError(f"diagnose(model, X, y, loss): {name} is called, as {called}, but this "
                             f"is {type(f).__name__}")
@@ -158,6 +162,9 @@ def _check_step(lr: Any, optimizer: Any) -> None:
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError("diagnose(): optimizer= is an Optimizer, as tg.optim.SGD(params, lr), not "
                         f"{type(optimizer).__name__}")
+    if lr is not None and not isinstance(lr, int | float | np.number):
+        raise TypeError(f"diagnose(): lr= is a number, not {type(lr).__name__}; optimizer= takes "
+                        "an Optimizer")
     if lr is not None and not 0 < lr < math.inf:
         raise ValueError(f"diagnose(): lr={lr}, but a learning rate is > 0, and finite")
 
@@ -206,7 +213,7 @@ def _measure(number: int, layer: Layer, look: _Look, examples: int, step: float)
         raise FloatingPointError(f"diagnose(): the gradient in layer {number} is not finite; `with "
                                  "tg.debug():` around the call names the operation")
     rows, n = x.reshape(-1, x.shape[-1]), x.shape[-1]
-    mean, std = float(x.mean(dtype=float)), float(x.std(dtype=float))
+    mean, std = mean_and_std(x)
     by_example = x.ndim > 1 and len(x) == len(g) == examples
     return LayerReport(
         number, n, g.shape[-1], " ∘ ".join(op.name for op in reversed(layer.ops)) or "identity",
@@ -289,12 +296,13 @@ def _unknown(rows: list[LayerReport]) -> Iterator[str]:
     for row in rows:
         if math.isnan(row.agreement_example):
             yield (f"Layer {row.number}: agreement of single examples. Its rows are not the "
-                   "examples, or no gradient arrives.")
+                   "examples, or no weight gets a gradient.")
         if row.inputs > WIDEST:
             yield f"Layer {row.number}: the condition number of more than {WIDEST} inputs."
         if row.saturated is not None and math.isnan(row.saturated):
-            yield (f"Layer {row.number}: which share is saturated, for how steep {row.activation} "
-                   "can get is not known. Inactive are slopes of exactly 0.")
+            yield (f"Layer {row.number}: which share is saturated, for how steep "
+                   f"{in_short(row.activation)} can get is not known. Inactive are slopes of "
+                   "exactly 0.")
     numbers = [str(row.number) for row in rows if math.isnan(row.step)]
     if numbers:
         yield (f"Layer {', '.join(numbers)}: how far a step moves the weight. Give lr=, or an "

@@ -162,7 +162,8 @@ class _Search:
         """Give the node where the activation of z ends, and its operations: (z, ()) if none."""
         region = self.elementwise_from(z)
         exits = [n for n in region if not self.consumers[n] or {*self.consumers[n]} - region]
-        ops = [n.rule for n in sorted(region - {z}, key=lambda n: n.serial)]
+        nodes = sorted(region - {z}, key=lambda n: n.serial)
+        ops = [n.rule for n in nodes]
         name = f"Layer {len(self.layers) + 1}"
         if len(exits) > 1:
             self.unseen.append(
@@ -174,8 +175,10 @@ class _Search:
             names = ", ".join(sorted(f"{rule.name}()" for rule in after))
             self.unseen.append(
                 f"{name}: no activation made out. {names} follows, which takes other values in, "
-                "too, or is a rule() that does not promise elementwise=True.")
-        return exits[0], tuple([op for op in ops if op not in SILENT])
+                "too, moves elements, or is a rule() that does not promise elementwise=True.")
+        while nodes and _shifts(nodes[-1], region):
+            nodes.pop()
+        return exits[0], tuple([n.rule for n in nodes if n.rule not in SILENT])
 
     def elementwise_from(self, z: Node) -> set[Node]:
         """Collect what is made of z element by element, with constants and parameters at most.
@@ -214,6 +217,16 @@ class _Search:
         """List the nodes that a parameter goes into, itself or a view of it."""
         return [user for node in self.consumers[leaf]
                 for user in (self.users(node) if node.rule in VIEWS else [node])]
+
+
+def _shifts(node: Node, region: set[Node]) -> bool:
+    """Tell whether a node adds a constant: what an activation ends with changes no slope of it.
+
+    So x + tanh(z) is a tanh, also where x are the examples, which are constants.
+    """
+    inside = [parent in region for parent in node.parents]
+    return (node.rule is ADD and inside.count(True) == 1) or (
+        node.rule is SUBTRACT and inside == [True, False])
 
 
 def _why_no_layer(product: Node, places: list[int]) -> str:

@@ -28,6 +28,25 @@ def rms(x: Any) -> float:
     return largest * math.sqrt(np.mean(np.square(np.asarray(x, float) / largest)))
 
 
+def unit_of(x: Array) -> int:
+    """Give the exponent of the power of 2 over which no |x| is above 1: no square overflows."""
+    return int(np.frexp(np.max(np.abs(x), initial=0))[1])
+
+
+def mean_and_std(x: Array) -> tuple[float, float]:
+    """Give both, of all numbers together; of numbers that are all one, 0 and no rounding.
+
+    >>> mean_and_std(np.array([0.1, 0.1, 0.1])), mean_and_std(np.array([3.0, 5.0]))
+    ((0.1, 0.0), (4.0, 1.0))
+    """
+    if not x.size or x.min() == x.max():
+        return float(x.flat[0]) if x.size else 0.0, 0.0
+    unit = unit_of(x)
+    scaled = x.astype(float)
+    np.ldexp(scaled, -unit, out=scaled)
+    return math.ldexp(scaled.mean(), unit), math.ldexp(scaled.std(), unit)
+
+
 def participation(gradient: Any, part: float = 0.9) -> float:
     """Give the least share of entries that hold `part` of Σ|g|: how many carry the gradient.
 
@@ -73,7 +92,11 @@ def expected_agreement(mean: float, std: float, n: int | None = None) -> float:
 
     >>> expected_agreement(0.5, 0.5), expected_agreement(0, 1, n=2)
     (0.75, 0.75)
+
+    NaN for a mean and a std of 0: inputs that are 0 push nothing.
     """
+    if not mean and not std:
+        return UNKNOWN
     if n is None:
         return 0.5 + math.atan2(abs(mean), std) / math.pi
     # Given the common part A ~ N(0, 1), a weight is pushed A's way with probability Φ(A mean/std).
@@ -97,7 +120,8 @@ def expected_condition(mean: float, std: float, n: int) -> float:
     """
     if n == 1:
         return 1.0
-    return 1 + n * mean**2 / std**2 if std else math.inf
+    ratio = mean / std if std else math.inf  # its square may be infinite, and is no error so
+    return 1 + n * ratio * ratio
 
 
 def condition(x: Array) -> float:
@@ -112,9 +136,9 @@ def condition(x: Array) -> float:
     n = x.shape[1]
     if len(x) < n:
         return math.inf
-    total, rows = np.zeros((n, n)), max(BLOCK // n, 1)
+    total, rows, unit = np.zeros((n, n)), max(BLOCK // n, 1), unit_of(x)
     for i in range(0, len(x), rows):
-        block = x[i : i + rows].astype(float)
+        block = np.ldexp(x[i : i + rows].astype(float), -unit)
         total += block.T @ block
     values = np.linalg.eigvalsh(total)
     dependent = values[0] <= n * np.finfo(float).eps * values[-1]

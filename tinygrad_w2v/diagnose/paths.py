@@ -64,12 +64,12 @@ class Path:
     @property
     def length(self) -> float:
         """The length of all steps together."""
-        return float(np.linalg.norm(self.steps, axis=1).sum())
+        return float(_lengths(self.steps).sum())
 
     @property
     def distance(self) -> float:
         """The length of the straight line from the first position to the last."""
-        return float(np.linalg.norm(self.points[-1] - self.points[0]))
+        return float(_lengths(self.points[-1:] - self.points[:1])[0])
 
     @property
     def detour(self) -> float:
@@ -80,7 +80,7 @@ class Path:
     def turns(self) -> Array:
         """The angle between each step and the next, 0° (straight on) to 180° (back)."""
         moves = self._moves
-        units = moves / np.linalg.norm(moves, axis=1, keepdims=True)
+        units = moves / _lengths(moves)[:, None]
         cosines = (units[1:] * units[:-1]).sum(axis=1)
         angles: Array = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
         return angles
@@ -107,3 +107,10 @@ class Path:
         one_sign = "–" if np.isnan(self.one_sign) else f"{self.one_sign:.0%}".replace("%", " %")
         return (f"Path({len(self.steps)} steps, {self.detour:.2f} × the straight line; turns "
                 f"{turns} on average; {one_sign} with all parts of one sign)")
+
+
+def _lengths(moves: Array) -> Array:
+    """The length of each row, also of numbers whose squares are too small or too large."""
+    units = np.ldexp(1.0, np.frexp(np.abs(moves).max(axis=1, initial=0))[1] - 1)
+    lengths: Array = units * np.linalg.norm(moves / units[:, None], axis=1)
+    return lengths

@@ -40,11 +40,17 @@ class LayerReport:
     ratio: float | None = None  # `gradient` over that of the next layer; None: the last
 
 
+def in_short(activation: str) -> str:
+    """Name an activation in a table; of more than four operations the last two, and how many."""
+    ops = activation.split(" ∘ ")
+    return activation if len(ops) <= 4 else f"{' ∘ '.join(ops[:2])} ∘ … {len(ops):,} operations"
+
+
 def _text(value: float | None, form: str) -> str:
     """Format a measure: "–" if there is no such thing, "?" if it is not known."""
     if value is None:
         return "–"
-    return "?" if math.isnan(value) else "∞" if value == math.inf else format(value, form)
+    return "?" if math.isnan(value) else format(value, form).replace("inf", "∞")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def _column(head: str, field: str, form: str, meaning: str) -> _Column:
 
 
 LAYER = _Column(
-    "layer", lambda row: f"{row.number}  {row.inputs} → {row.outputs}  {row.activation}",
+    "layer", lambda row: f"{row.number}  {row.inputs} → {row.outputs}  {in_short(row.activation)}",
     "inputs → neurons, activation")
 TABLES: dict[str, list[_Column]] = {
     "Problem 1, what comes back: ∂L/∂z = g′(z) · ∂L/∂a (E8)": [

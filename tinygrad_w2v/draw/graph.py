@@ -137,9 +137,14 @@ class Scene:
 
     def __init__(self, tensors: Sequence[Tensor], names: Mapping[str, Any], kept: Kept | None):
         for k, tensor in enumerate(tensors):
-            if not isinstance(tensor, Tensor) or tensor._node is None:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"argument {k} is {type(tensor).__name__}, not a Tensor")
+            if tensor._node is None:
                 raise GraphError(f"argument {k} has no graph: it is a constant; nothing that it "
                                  "was computed from has requires_grad=True")
+        if not isinstance(names, Mapping):
+            raise TypeError('names= is a mapping, as {"w": w} or locals(), not '
+                            f"{type(names).__name__}")
         self.roots: list[Any] = [tensor._node for tensor in tensors]
         found = {node for root in self.roots for node in lineage(root)}
         self.nodes = sorted(found, key=lambda node: node.serial)

@@ -162,6 +162,9 @@ def layers_of(model: MLP, x: Any, loss: Callable[[Tensor], Any]) -> Layers:
     >>> {name: array.shape for name, array in found.gradients.items()}
     {'layer 1': (5, 3), 'layer 2': (5, 1)}
     """
+    if not isinstance(model, MLP):
+        raise TypeError(f"layers_of() takes an nn.MLP, not {type(model).__name__}; tg.diagnose "
+                        "measures any model of Tensors")
     names = [f"layer {k}" for k in range(1, len(model.layers) + 1)]
     values: dict[str, Array] = {}
 

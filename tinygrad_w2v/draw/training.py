@@ -11,6 +11,7 @@ import numpy as np
 from ..word2vec import WordVectors
 from ..word2vec.model import Pass
 from .figures import BLUE, GREY, new_figure
+from .words import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,9 +41,12 @@ class NeighbourRecorder:
     pass 3  blue 0.98
     """
 
-    words: Sequence[str]
+    words: str | Sequence[str]
     topn: int = 5
     kept: dict[int, dict[str, list[tuple[str, float]]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.words = listed(self.words)
 
     def __call__(self, made: Pass) -> None:
         """Keep the neighbours after a pass."""
@@ -50,7 +54,7 @@ class NeighbourRecorder:
 
     def keep(self, epoch: int, wv: WordVectors) -> None:
         """Keep the neighbours of these vectors under the number of a pass."""
-        near = wv.most_similar_batch(list(self.words), self.topn)
+        near = wv.most_similar_batch(listed(self.words), self.topn)
         self.kept[epoch] = {word: near[i] for i, word in enumerate(self.words)}
 
     def table(self, word: str) -> str:

@@ -8,7 +8,7 @@ full space, over the whole vocabulary, and stand beside it.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,14 +95,14 @@ class WordMap:
         return [f"{name} component, {100 * share:.1f} % of the variance"
                 for name, share in zip(("first", "second"), self.plane.shares, strict=True)]
 
-    def figure(self, marked: Iterable[str] = (), size: float = 8) -> Figure:
+    def figure(self, marked: str | Iterable[str] = (), size: float = 8) -> Figure:
         """Draw the map by matplotlib, `size` inches wide and high; some words may be marked.
 
         Marked words are labelled first, then the others in their order. Labels that find no place
         are dropped, and the title says how many did. (A word with letters that matplotlib's font
         lacks is drawn as boxes, with a warning; the page has the fonts of the browser.)
         """
-        marked = list(marked)
+        marked = listed(marked)
         rows = {word: i for i, word in enumerate(self.words)}
         if missing := [word for word in marked if word not in rows]:
             raise ValueError(f"not on this map: {', '.join(map(repr, missing))}")
@@ -184,7 +184,9 @@ def word_map(wv: WordVectors, words: int | Iterable[str] = SHOWN, topn: int = 10
         chosen = chosen or ("all of them" if words >= len(wv) else "the first, by custom the most "
                             "frequent")
     else:
-        asked = [words] if isinstance(words, str) else list(dict.fromkeys(words))
+        asked = list(dict.fromkeys(listed(words)))
+        if not asked:
+            raise ValueError("a map needs 1 word or more, not an empty list")
         chosen = chosen or "a list"
     rows = wv._rows(asked)
     finite: Array = np.all(np.isfinite(wv.unit[rows]), axis=1)
@@ -195,14 +197,20 @@ def word_map(wv: WordVectors, words: int | Iterable[str] = SHOWN, topn: int = 10
                    chosen, [word for word, fine in zip(asked, finite, strict=True) if not fine])
 
 
-def words_around(wv: WordVectors, words: Sequence[str], n: int = AROUND) -> list[str]:
-    """List n words for a map: the given ones, and in turn each one's next nearest.
+def listed(words: str | Iterable[str]) -> list[str]:
+    """One word or several as a list: a text is a word, not its letters."""
+    return [words] if isinstance(words, str) else list(words)
+
+
+def words_around(wv: WordVectors, words: str | Iterable[str], n: int = AROUND) -> list[str]:
+    """List n words for a map: the given one or several, and in turn each one's next nearest.
 
     >>> wv = WordVectors(list("abcd"), np.array([[1, 0], [0, 1], [3, 4.0], [-1, 0]]))
     >>> words_around(wv, ["a"], 3)
     ['a', 'c', 'b']
     """
-    near = wv.most_similar_batch(list(words), n).ids.T.tolist()
+    words = listed(words)
+    near = wv.most_similar_batch(words, n).ids.T.tolist()
     return list(dict.fromkeys([*words, *(wv.words[i] for rank in near for i in rank if i >= 0)])
                 )[:max(n, len(words))]
 
