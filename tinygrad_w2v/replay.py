@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import graph
 from .draw.graph import Kept, Picture, Scene, picture, variables
 from .draw.shown import NOTHING, brief, gradient
 from .draw.stepper import stepper
-from .graph import GraphError, Leaf, Node, fit, pull, walk
+from .graph import GraphError, Leaf, Node, walk
 from .sparse import RowGrad
 from .tensor import Tensor, start
 from .watch import Watcher, in_walk, watching
@@ -124,7 +125,7 @@ def recursive(root: Node, seed: Any, order: str, calls: int, names: Mapping[Node
         handed[node] = g
         for i, parent in enumerate(node.parents):
             if parent:
-                share = fit(pull(node, i, g, careful=True), node, i, g)
+                share = graph.fit(graph.pull(node, i, g, careful=True), node, i, g)
                 before = totals.get(parent)
                 totals[parent] = share if before is None else added(before, share)
                 steps.append(Step(node, i, g, share, before, totals[parent], made, note))
