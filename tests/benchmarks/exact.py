@@ -284,7 +284,9 @@ def main() -> None:
     if given.fold:
         fold(given.corpus, given.words, given.fold, given.passes)
         return
-    compare(costs(given.corpus, given.words), given.only, given.passes)
+    counts = costs(given.corpus, given.words)
+    if given.passes:
+        compare(counts, given.only, given.passes)
 
 
 if __name__ == "__main__":
