@@ -17,6 +17,7 @@ import numpy as np
 
 import tinygrad_w2v as tg
 from tinygrad_w2v.diagnose import Report, aligned
+from tinygrad_w2v.draw.figures import new_figure
 
 SEED, RATE, REACHED = 0, 0.5, 0.1
 STARTS = [0.0, 4.0, 8.0]  # z of the neuron at its first step: its output should be 0
@@ -186,14 +187,11 @@ def draw(runs: dict[tuple[str, float], list[float]], sigmoids: Report, tanhs: di
          losses: dict[str, list[float]], path: Path) -> None:
     """Draw the four experiments, side by side."""
     try:
-        import matplotlib  # noqa: PLC0415
+        figure = new_figure(10, 7.6)
     except ImportError:
         print('No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"')
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
-    figure, axes = pyplot.subplots(2, 2, figsize=(10, 7.6), layout="constrained")
+    axes = figure.subplots(2, 2)
     neuron, back, carriers, relus = axes.flat
 
     styles = zip(LOSSES, (ORANGE, BLUE), ("--", "-"), strict=True)
@@ -231,7 +229,6 @@ def draw(runs: dict[tuple[str, float], list[float]], sigmoids: Report, tanhs: di
     relus.legend(fontsize=8, loc="lower left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
     print(f"\nThe four experiments are drawn in {path}")
 
 

@@ -24,6 +24,7 @@ from tinygrad_w2v.diagnose import (
     expected_agreement,
     expected_condition,
 )
+from tinygrad_w2v.draw.figures import new_figure
 
 SEED = 0
 BLUE, ORANGE, PINK, GREEN = "#0072B2", "#E69F00", "#CC79A7", "#009E73"  # told apart by all eyes
@@ -208,14 +209,11 @@ def draw(paths: dict[str, Path], batches: dict[tuple[str, int], float],
          ways: dict[str, list[float]], trap: Path, path: pathlib.Path) -> None:
     """Draw the experiments, side by side."""
     try:
-        import matplotlib  # noqa: PLC0415
+        figure = new_figure(10, 9.2)
     except ImportError:
         print('No picture: it needs matplotlib. pip install "tinygrad-w2v[draw]"')
         return
-    matplotlib.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
-    figure, axes = pyplot.subplots(2, 2, figsize=(10, 9.2), layout="constrained")
+    axes = figure.subplots(2, 2)
     plane, angle, descents, zigzag = axes.flat
 
     for name, colour, line in (("sigmoid", ORANGE, "-"), ("sigmoid, centred", BLUE, "-")):
@@ -258,7 +256,6 @@ def draw(paths: dict[str, Path], batches: dict[tuple[str, int], float],
     zigzag.legend(fontsize=8, loc="upper center")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
-    pyplot.close(figure)
     print(f"\nThe experiments are drawn in {path}")
 
 

@@ -22,7 +22,8 @@ WRONG = {
     "sides that do not broadcast": (
         lambda: X + M, ValueError, r"add\(\) of shape \(2,\) and \(2, 3\).*reshape\(\)"),
     "bounds that do not broadcast": (
-        lambda: tg.clip(X, np.zeros(3), 1.0), ValueError, r"clip\(\) of shape.*Sides must be"),
+        lambda: tg.clip(X, np.zeros(3), 1.0), ValueError,
+        r"clip\(\) of shape.*Sides must be equal"),
     "matrices that do not fit": (
         lambda: M @ M, ValueError, r"matmul\(\) of shape \(2, 3\) and \(2, 3\)"),
     "concatenate of unlike shapes": (

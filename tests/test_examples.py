@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 ROOT = Path(__file__).parent.parent
@@ -147,10 +147,9 @@ def test_problem_2_reproduces_the_figures_of_the_design():
 def drawn(monkeypatch, example, *arguments):
     """Give the figure that `draw` of an example draws."""
     figures = []
-    monkeypatch.setattr(pyplot, "close", figures.append)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
     example["draw"](*arguments)
     monkeypatch.undo()
-    pyplot.close(figures[0])
     return figures[0]
 
 

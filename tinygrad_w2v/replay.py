@@ -26,7 +26,7 @@ from .draw.stepper import stepper
 from .graph import GraphError, Leaf, Node, walk
 from .sparse import RowGrad
 from .tensor import Tensor, start
-from .watch import Watcher, in_walk, watching
+from .watch import Watcher, added, in_walk, watching
 from .word2vec.files import replacing, write_atomically
 
 ORDERS = {"topological": "every node once, after all its consumers: what backward() does",
@@ -133,11 +133,6 @@ def recursive(root: Node, seed: Any, order: str, calls: int, names: Mapping[Node
                 note = ""
         stack += reversed(below)
     return steps, made
-
-
-def added(total: Any, share: Any) -> Any:
-    """Add a share to a total, which stays what it was."""
-    return np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
 
 
 # ── the trace ─────────────────────────────────────────────────────────────────────────────────────

@@ -170,12 +170,17 @@ def _fit(share: Any, node: Node, i: int, g: Any) -> Any:
     return fitted
 
 
+def added(total: Any, share: Any) -> Any:
+    """Add two gradients as `plus` does, but never in place."""
+    return np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
+
+
 def _plus(total: Any, share: Any, to_grad: bool = False) -> Any:
     seen = looks()
     if not seen:
         return plus(total, share)
     with _walking, _quiet(seen):  # not in place: `total` is to be seen, too
-        out = np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
+        out = added(total, share)
     _tell(seen, "added", total, share, out, to_grad)
     return out
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..diagnose.diagnosis import EDGE
+from ..diagnose.measures import rms
 from ..functional import grad
 from ..nn import MLP
 from ..rules import relu, sigmoid, tanh
@@ -72,7 +73,7 @@ def strips(arrays: Mapping[str, Any], bins: int = 60, *, log: bool = False,
     edges = np.histogram_bin_edges([], bins, (low, high))  # wider, if low is high
     return [Strip(name, edges, np.histogram(scaled[name], edges)[0], x.size,
                   float(np.mean((x < limits[0]) | (x > limits[1]))), float(np.mean(x == 0)),
-                  float(np.sqrt(np.mean(np.square(x))))) for name, x in flat.items()]
+                  rms(x)) for name, x in flat.items()]
 
 
 def strips_figure(found: Sequence[Strip], limits: tuple[float, float] = OTHER,
