@@ -131,3 +131,9 @@ def test_any_strips_are_drawn_with_their_sizes_and_what_is_beyond():
     assert second.get_title(loc="right") == "rms 0.5, 0 % beyond the lines"
     assert first.get_xlim() == second.get_xlim()
     figure.draw_without_rendering()
+
+
+def test_the_size_of_gradients_that_vanish_is_told_though_their_squares_are_0():
+    tiny = np.full(4, 1e-30, np.float32)
+    strip, = strips({"layer 1": tg.Tensor(tiny)}, log=True)
+    assert strip.rms == pytest.approx(1e-30)
