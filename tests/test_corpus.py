@@ -13,21 +13,15 @@ import tempfile
 import tracemalloc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import example, given, strategies as st
 
-from tinygrad_w2v.word2vec import corpus as module
-from tinygrad_w2v.word2vec.corpus import (
-    Corpus,
-    StoredIds,
-    TextFiles,
-    Vocabulary,
-    WordCounts,
-    sentences_of,
-)
+from tinygrad_w2v.word2vec import corpus as module, sources
+from tinygrad_w2v.word2vec.corpus import Corpus, StoredIds, Vocabulary, WordCounts
+from tinygrad_w2v.word2vec.sources import KnownWords, blocks_of, sentences_of
 
 PACKERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 in_memory = st.sampled_from([0, 1, 7, 1 << 20])  # words; what is longer goes to a file
@@ -131,7 +125,7 @@ def test_a_file_is_its_lines_without_the_rare_words_whatever_the_block_size(
     a_file.write_bytes(text + b"\nword " * 3)
     expected, counts = without_rare(lines_of(a_file), min_count)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", block)
+        patch.setattr(sources, "BLOCK", block)
         patch.setattr(module, "CHUNK", block)
         patch.setattr(module, "IN_MEMORY", limit)
         corpus = Corpus.read(a_file, min_count)
@@ -151,7 +145,7 @@ def test_sentences_are_themselves_without_the_rare_words_whatever_the_block_size
     sentences = [*sentences, ["a"]]
     source = (iter(sentence) for sentence in sentences) if lazy else sentences
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", block)
+        patch.setattr(sources, "BLOCK", block)
         patch.setattr(module, "CHUNK", block)
         patch.setattr(module, "IN_MEMORY", limit)
         corpus = Corpus.read(source, min_count)
@@ -230,10 +224,64 @@ def test_a_line_of_any_length_takes_8_bytes_a_word(a_file):
 def test_a_word_of_any_length_is_read_in_linear_time(a_file):
     a_file.write_text("x" * 100_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "BLOCK", 1)
-        batches = [list(batch) for batch in TextFiles([a_file]).batches()]
-    assert len(batches) < 20  # every one copies what is read of the word: it must double
-    assert list(chain.from_iterable(batches)) == [[]] * (len(batches) - 1) + [["x" * 100_000], []]
+        patch.setattr(sources, "BLOCK", 1)
+        blocks = list(blocks_of(a_file))
+    assert len(blocks) < 20  # every one copies what is read of the word: it must double
+    assert blocks == [b""] * (len(blocks) - 1) + [b"x" * 100_000]
+
+
+# ── words met before ──
+
+near = st.text("ab\0", min_size=1, max_size=20) | st.text("é漢", min_size=1, max_size=6)
+
+
+@given(st.lists(st.lists(near), max_size=6), st.integers(1, 6), st.integers(0, 3))
+@example([["a", "a\0", "\0", "\0" * 8, "\0" * 15, "\0" * 16]] * 2, 12, 0)
+@example([["a" * n for n in range(1, 20)]] * 2, 12, 0)
+@example([["a" * 300, "a" * 44, "a" * 255]] * 2, 12, 0)  # 300 and 44 are equal in one byte
+def test_every_word_is_taken_for_itself_whatever_the_table_holds(blocks, bits, growth):
+    distinct = list(dict.fromkeys(word for block in blocks for word in block))
+    asked = Counter()
+
+    def look_up(words):
+        asked.update(words)
+        return map(distinct.index, words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "PLACES", range(bits, bits + growth + 1))
+        words = KnownWords(look_up)
+        for block in blocks:
+            ids, _ = words.numbered(" ".join(block).encode())
+            assert [distinct[i] for i in ids] == block
+    assert set(asked) == set(distinct)
+
+
+def test_only_new_words_are_asked_for_but_for_long_ones_and_some_that_share_a_place():
+    asked = []
+    words = KnownWords(lambda words: asked.append(words) or map(len, words))
+
+    def ask(*some):
+        words.numbered(" ".join(some).encode())
+        return asked[-1]
+
+    for start in range(0, 100_000, 1000):  # the table grows with them: a quarter is full at most
+        some = list(map(str, range(start, start + 1000)))
+        assert ask(*some) == some
+        assert len(ask(*some)) < 300
+    assert ask("7" * 15, "8" * 16) == ["7" * 15, "8" * 16]
+    assert ask("7" * 15, "8" * 16) == ["8" * 16]
+
+
+def test_the_white_space_of_a_file_is_that_of_python():
+    space = "".join(chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace())
+    assert f"a{space}b".split() == ["a", "b"]
+    for character in space:
+        text = f"{character}a{character}b{character * 2}".encode()
+        assert len(KnownWords(lambda words: map(ord, words)).numbered(text)[0]) == 2
+    every = "x".join(map(chr, [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]))
+    found = []
+    KnownWords(lambda words: found.extend(words) or map(len, words)).numbered(every.encode())
+    assert found == every.split()
 
 
 # ── long texts ──
@@ -375,10 +423,7 @@ def test_a_file_is_read_a_sentence_a_line_packed_or_not(tmp_path, ending, opener
     path = tmp_path / f"text{ending}"
     with opener(path, "wt", encoding="utf-8") as file:
         file.write("to be  or\n\nnicht zu wörtlich\n")
-    sentences = sentences_of(path)
-    for _ in range(2):  # every pass reads it anew
-        assert list(sentences) == [["to", "be", "or"], [], ["nicht", "zu", "wörtlich"]]
-    for source in (path, str(path), sentences):
+    for source in (path, str(path), [path]):
         assert words_of(Corpus.read(source, 1)) == [["to", "be", "or"], ["nicht", "zu", "wörtlich"]]
 
 
@@ -397,7 +442,6 @@ def test_a_folder_is_all_its_files_in_order_but_for_hidden_ones(folder):
     expected = [["B"], ["a", "z"], ["a", "txt"], ["b", "one"], ["b", "two"], ["packed"]]
     assert words_of(Corpus.read(folder, 1)) == expected
     assert words_of(Corpus.read(str(folder), 1)) == expected
-    assert [sentence for sentence in sentences_of(folder) if sentence] == expected
 
 
 def test_several_paths_are_read_in_the_order_given(folder):
@@ -450,19 +494,19 @@ def test_a_damaged_file_is_named_with_the_reason(tmp_path, ending, harm):
     path.write_bytes({"cut": packed[:middle], "changed": packed, "never packed": b"to be"}[harm])
     vocabulary = Vocabulary(["a"], [1])
     for use in (Corpus.read, lambda path: Corpus.encode(path, vocabulary),
-                lambda path: list(sentences_of(path))):
+                Vocabulary.build):
         with pytest.raises(ValueError, match=rf"{ending} cannot be unpacked.* damaged: \w") as e:
             use(path)
         assert e.value.__cause__ is not None
 
 
 def test_an_error_of_the_disk_is_not_taken_for_a_damaged_text(a_file, monkeypatch):
-    class Broken(io.StringIO):
+    class Broken(io.BytesIO):
         def read(self, size):
             raise OSError(5, "Input/output error")
 
     a_file.touch()
-    monkeypatch.setattr(module, "open", lambda *_, **__: Broken(), raising=False)
+    monkeypatch.setattr(sources, "open", lambda *_, **__: Broken(), raising=False)
     with pytest.raises(OSError, match="Input/output error"):
         Corpus.read(a_file)
 

@@ -6,46 +6,25 @@ are read as they are needed: memory does not grow with the text.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import tempfile
 import threading
 import weakref
-import zlib
 from array import array
 from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import (
-    Callable,
-    Collection,
-    ItemsView,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-    Set,
-)
+from collections import defaultdict
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, chain, count, islice, repeat
-from pathlib import Path
-from typing import IO, Any, NoReturn
+from itertools import accumulate, count, repeat
+from typing import Any
 
 import numpy as np
 
 from ..sparse import Array
+from .sources import Piece, Source, numbered
 
-PathLike = str | os.PathLike[str]
-Source = PathLike | Sequence[PathLike] | Iterable[Iterable[str]]
-Batch = Iterable[list[str]]  # sentences; the last one may go on in the next batch
-Piece = tuple[Array, Array]  # ids, -1 for a word that is not known; where among them sentences end
-
-BLOCK = 1 << 17  # characters or words read at a time
 CHUNK = 1 << 18  # word ids of a stored text held at a time
 IN_MEMORY = 1 << 20  # words; a longer text is stored in a file
-OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-ARCHIVES = (".zip", ".zst", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 class PackedWords:
@@ -129,8 +108,12 @@ class Vocabulary:
 
         `Corpus.read` does this and encodes the corpus in the same pass.
         """
-        sentences = chain.from_iterable(_batches(source))
-        return cls.from_counts(Counter(chain.from_iterable(sentences)), min_count)
+        number = _in_order_of_appearance()
+        counts = np.zeros(0, np.int64)
+        for ids, _ in numbered(source, lambda tokens: map(number.__getitem__, tokens)):
+            before, counts = counts, np.bincount(ids, minlength=len(counts))
+            counts[: len(before)] += before
+        return cls.from_counts(dict(zip(number, counts.tolist(), strict=True)), min_count)
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int = 5) -> Vocabulary:
@@ -279,8 +262,8 @@ class Corpus:
         >>> corpus.vocabulary.words, corpus.ids, corpus.starts
         (['be', 'to'], array([1, 0, 1, 0], dtype=int32), array([0, 2, 4]))
         """
-        number: defaultdict[str, int] = defaultdict(count().__next__)  # in order of appearance
-        text = cls._joined(_numbered(source, lambda tokens: map(number.__getitem__, tokens)))
+        number = _in_order_of_appearance()
+        text = cls._joined(numbered(source, lambda tokens: map(number.__getitem__, tokens)))
         if not number:
             raise ValueError("the corpus has no words: it is empty, or an iterator that was used "
                              "up before")
@@ -311,8 +294,8 @@ class Corpus:
         (array([0, 1, 0], dtype=int32), array([0, 2, 3]))
         """
         look_up = vocabulary.index.get
-        numbered = _numbered(source, lambda tokens: map(look_up, tokens, repeat(-1)))
-        return cls._joined((_without_unknown(*piece) for piece in numbered), vocabulary)
+        pieces = numbered(source, lambda tokens: map(look_up, tokens, repeat(-1)))
+        return cls._joined((_without_unknown(*piece) for piece in pieces), vocabulary)
 
     @classmethod
     def _joined(cls, pieces: Iterable[Piece], vocabulary: Vocabulary | None = None) -> Corpus:
@@ -362,136 +345,10 @@ class Corpus:
         return len(self.ids)
 
 
-def _numbered(source: Source, look_up: Callable[[list[str]], Iterable[int]]) -> Iterator[Piece]:
-    for batch in _batches(source):
-        ids: list[int] = []
-        ends: list[int] = []
-        for tokens in batch:
-            ids += look_up(tokens)
-            ends.append(len(ids))
-        yield np.array(ids, np.int32), np.array(ends[:-1], np.int64)
+def _in_order_of_appearance() -> defaultdict[str, int]:
+    """Numbers for words, 0 for the first that is asked for."""
+    return defaultdict(count().__next__)
 
 
 def _without_unknown(ids: Array, ends: Array) -> Piece:
     return ids[ids >= 0], ends - np.searchsorted(np.flatnonzero(ids < 0), ends)
-
-
-def _batches(source: Source) -> Iterator[Batch]:
-    """Give a corpus as batches of about `BLOCK` words or characters."""
-    sentences = sentences_of(source)
-    return sentences.batches() if isinstance(sentences, TextFiles) else _in_batches(sentences)
-
-
-def _in_batches(sentences: Iterable[Iterable[str]]) -> Iterator[Batch]:
-    batch: list[list[str]] = [[]]
-    size = 0
-    for number, sentence in enumerate(sentences, 1):
-        # the keys of a mapping are not its text, and words of a set stand in no order
-        if isinstance(sentence, str | Mapping | Set) or not isinstance(sentence, Iterable):
-            what = "string" if isinstance(sentence, str) else type(sentence).__name__
-            raise TypeError(f"a corpus is an iterable of token lists, but its sentence {number} is "
-                            f"the {what} {str(sentence)[:40]!r}: split a text into words, e.g. "
-                            "text.split(); give several files as a list of paths, sorted")
-        words = iter(sentence)
-        while some := list(islice(words, BLOCK)):
-            for kind in set(map(type, some)):
-                if not issubclass(kind, str):
-                    strange = next(word for word in some if type(word) is kind)
-                    raise TypeError(f"words are strings, but sentence {number} of the corpus holds "
-                                    f"{str(strange)[:40]!r}, of type {kind.__name__}: convert it, "
-                                    "e.g. list(map(str, sentence))")
-            batch[-1] += some
-            size += len(some)
-            if size >= BLOCK:
-                yield batch
-                batch, size = [[]], 0
-        batch.append([])
-    yield batch
-
-
-def sentences_of(source: Source) -> Iterable[Iterable[str]]:
-    """Give the sentences of a corpus (see `Corpus.read`): the lines of its files, or itself.
-
-    >>> list(sentences_of([["to", "be"], ["or"]]))
-    [['to', 'be'], ['or']]
-    """
-    if isinstance(source, str | os.PathLike):
-        return TextFiles(_files_at(source))
-    if isinstance(source, list | tuple) and source and all(
-            isinstance(path, str | os.PathLike) for path in source):
-        missing = [path for path in source if not os.path.isfile(path)]
-        if missing and all(isinstance(path, str) for path in source):
-            raise TypeError("a corpus is an iterable of token lists, but it holds the string "
-                            f"{str(missing[0])[:200]!r}: split it into words, e.g. text.split(). "
-                            "(If it is meant as the name of a file: there is no such file.)")
-        return TextFiles([file for path in source for file in _files_at(path)])
-    if not isinstance(source, Iterable) and not hasattr(source, "__getitem__"):
-        raise TypeError("a corpus is a path, a list of paths, or an iterable of token lists, not "
-                        f"the {type(source).__name__} {source!r}")
-    sentences: Iterable[Any] = source
-    return sentences
-
-
-def _files_at(path: PathLike) -> list[Path]:
-    """The file at `path`, or all that are in the folder there."""
-    files = [Path(path)]
-    if os.path.isdir(path):
-        files = []
-        for folder, folders, names in os.walk(path, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            files += [Path(folder, name) for name in names if not name.startswith(".")]
-        files.sort(key=lambda file: file.parts)
-        if not files:
-            raise FileNotFoundError(f"no corpus in the folder {path}: it has no files but hidden "
-                                    "ones, if any")
-    elif not os.path.exists(path):  # nor is a text in place of a path, however long
-        raise FileNotFoundError(f"no corpus at {str(path)[:200]}: give a text file, a sentence a "
-                                "line, a folder of them, or an iterable of token lists")
-    for file in files:
-        if file.name.lower().endswith(ARCHIVES):
-            raise ValueError(f"{file} is an archive, which is not unpacked here: give the text in "
-                             f"it, as it is or as {', '.join(OPENERS)}")
-    return files
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-class TextFiles:
-    """The lines of text files as token lists; every iteration reads the files anew."""
-
-    def __init__(self, paths: Sequence[Path]):
-        self.paths = paths
-
-    def __iter__(self) -> Iterator[list[str]]:
-        for path in self.paths:
-            with _opened(path) as file:
-                for line in file:
-                    yield line.split()
-
-    def batches(self) -> Iterator[Batch]:
-        """The same words, a block of text at a time: lines may be longer than memory."""
-        for path in self.paths:
-            with _opened(path) as file:
-                cut = ""  # the last word, of which more may follow
-                while text := file.read(max(BLOCK, len(cut))):  # linear time for any length of it
-                    lines = (cut + text).split("\n")
-                    cut = "" if text[-1].isspace() else lines[-1].rsplit(maxsplit=1)[-1]
-                    lines[-1] = lines[-1].removesuffix(cut)
-                    yield map(str.split, lines)
-                yield [[cut], []] if cut else [[], []]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """Open a text, packed or not; ValueError if it turns out that it cannot be unpacked."""
-    opener: Any = OPENERS.get(path.suffix.lower(), open)
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as file:
-        try:
-            yield file
-        except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-            if opener is open:
-                raise
-            raise ValueError(f"{path} cannot be unpacked, it is cut short or damaged: "
-                             f"{error}") from error

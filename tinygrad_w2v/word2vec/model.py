@@ -20,7 +20,7 @@ import numpy as np
 
 from ..sparse import Array
 from ..tensor import Tensor
-from .corpus import Corpus, Source, Vocabulary
+from .corpus import Corpus, Vocabulary
 from .counting import CoOccurrences
 from .exact import ExactSoftmax, objective
 from .files import FormatError, check_writable
@@ -28,6 +28,7 @@ from .folding import FoldedSoftmax
 from .progress import Progress
 from .safetensors import read_safetensors, write_safetensors
 from .sampling import NegativeSampling
+from .sources import Source
 from .vectors import WordVectors
 
 EPOCHS = {"softmax": 10, "negative": 2}
