@@ -187,6 +187,34 @@ def test_the_gradient_is_the_users_own_array():
     assert x.grad.tolist() == [100, 2]
 
 
+@pytest.mark.parametrize("second", [lambda x: (x * x).sum(), lambda x: x[np.array([0])].sum()],
+                         ids=["whole", "rows"])
+@pytest.mark.parametrize("first", [lambda x: (x * x).sum(), lambda x: x[np.array([0])].sum()],
+                         ids=["whole", "rows"])
+def test_a_gradient_that_was_read_stays_what_it_was_when_another_is_added(first, second):
+    x = leaf()
+    first(x).backward()
+    read, values = x.grad, np.array(x.grad)
+    second(x).backward()
+    assert np.asarray(read).tolist() == values.tolist()
+    alone = tg.grad(second)(x.numpy())
+    assert np.asarray(x.grad).tolist() == (values + np.asarray(alone)).tolist()
+
+
+@pytest.mark.parametrize("f", [lambda x: (tg.exp(x) + x).sum(), lambda x: (x + tg.exp(x)).sum(),
+                               lambda x: (x + tg.exp(x).reshape(-1)).sum()],
+                         ids=["owned first", "owned last", "after a view"])
+def test_shares_of_a_gradient_are_added_up_in_the_memory_of_one_of_them(f):
+    x = leaf(np.zeros(BIG))
+    loss = f(x)
+    tracemalloc.start()
+    loss.backward()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert x.grad[0] == 2
+    assert peak < 1.1 * x.data.nbytes
+
+
 def test_the_seed_is_not_written_to_and_not_kept():
     x, seed = leaf(), np.array([1.0, 2.0])
     (x + 0.0).backward(seed)

@@ -43,10 +43,13 @@ def is_owned(total: Any) -> bool:
 
 
 def plus(total: Any, share: Any) -> Any:
-    """Add two gradients, in place where that is safe. A sum of 0-d arrays stays an array."""
-    if is_owned(total):
-        return np.add(total, share, out=total)
-    return np.asarray(total + share) if isinstance(total, np.ndarray) else total + share
+    """Add two gradients, in place where one is owned: `share` only if `total` is an array, too.
+
+    A sum of 0-d arrays stays an array.
+    """
+    if not isinstance(total, np.ndarray):
+        return total + share
+    return np.asarray(np.add(total, share, out=next(filter(is_owned, (total, share)), None)))
 
 
 def unbroadcast(share: Any, shape: tuple[int, ...]) -> Any:
