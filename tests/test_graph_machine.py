@@ -20,7 +20,7 @@ class TestGraphMachine(GraphMachine.TestCase):
 
 # ── the machine can fail ──────────────────────────────────────────────────────────────────────────
 
-LOOK = settings(max_examples=400, stateful_step_count=40, derandomize=True, database=None,
+LOOK = settings(max_examples=4000, stateful_step_count=40, derandomize=True, database=None,
                 phases=[Phase.generate], report_multiple_bugs=False, deadline=None,
                 suppress_health_check=list(HealthCheck))
 
@@ -123,7 +123,7 @@ def keeping_arrays(rule, operands, meta, honest=graph.record):
     out = honest(rule, operands, meta)
     node = getattr(out, "_node", None)
     if node and rule.name == "multiply" and isinstance(operands[1], np.ndarray):
-        node.saved[1] = operands[1]
+        node.saved = (node.saved[0], operands[1], *node.saved[2:])
     return out
 
 

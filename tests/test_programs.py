@@ -211,7 +211,7 @@ PLANTED = {
     "the walk goes in another order": ((graph, "lineage"), in_another_order),
     "shares are not summed over what was broadcast": ((graph, "unbroadcast"), not_summed),
     "rows that are looked up twice count once": ((sparse, "add_rows"), duplicates_lost),
-    "no_grad records": ((programs, "recording"), always_recording),
+    "no_grad records": ((programs.program, "recording"), always_recording),
 }
 
 

@@ -153,7 +153,7 @@ def test_einsum_keeps_only_the_operands_its_derivatives_use():
         values += 1  # the derivative by w uses x alone
     loss.backward()
     assert w.grad.tolist() == [2, 2, 2]
-    assert np.einsum("ij->i", leaf(x))._node.saved == [None, None]
+    assert np.einsum("ij->i", leaf(x))._node.saved == (None, None)
 
 
 # ── nothing is lost or kept silently ──────────────────────────────────────────────────────────────

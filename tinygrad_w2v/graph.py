@@ -69,8 +69,8 @@ class Node:
     __slots__ = ("dtype", "meta", "owner", "parents", "rule", "saved", "serial", "shape",
                  "versions")
 
-    def __init__(self, rule: Rule, parents: tuple[Any, ...], saved: list[Any],
-                 meta: dict[str, Any], out: Array, owner: Leaf | None, versions: list[Any]):
+    def __init__(self, rule: Rule, parents: tuple[Any, ...], saved: tuple[Any, ...],
+                 meta: dict[str, Any], out: Array, owner: Leaf | None, versions: tuple[Any, ...]):
         self.serial, self.shape, self.dtype = next(_serials), out.shape, out.dtype
         self.rule, self.parents, self.saved, self.meta = rule, parents, saved, meta
         self.owner, self.versions = owner, versions
@@ -150,8 +150,9 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
             value = value.copy()  # the caller's array, which the caller may change
         saved[j] = value if type(value) in _SCALARS or value.dtype is out.dtype else rule.suited(
             value, j, out.dtype)
-    meta = {k: v.copy() if isinstance(v, (list, np.ndarray)) else v for k, v in meta.items()}
-    return face._of(out, Node(rule, parents, saved, meta, out, owner, versions))
+    if meta:
+        meta = {k: v.copy() if isinstance(v, (list, np.ndarray)) else v for k, v in meta.items()}
+    return face._of(out, Node(rule, parents, tuple(saved), meta, out, owner, tuple(versions)))
 
 
 # ── backward ──────────────────────────────────────────────────────────────────────────────────────
@@ -217,8 +218,8 @@ def pull(node: Node, i: int, g: Any, careful: bool = False) -> Any:
     saved = node.saved
     if isinstance(g, Traced):  # recorded: saved arrays are Tensors again, tied to their nodes
         wrap, sources = type(g)._of, (*node.parents, node)
-        saved = [wrap(v, n) if getattr(v, "dtype", np.dtype(int)).kind in "fc" else v
-                 for v, n in zip(saved, sources, strict=True)]
+        saved = tuple([wrap(v, n) if getattr(v, "dtype", np.dtype(int)).kind in "fc" else v
+                       for v, n in zip(saved, sources, strict=True)])
     values = saved[:-1] if derivative.needs is None else [saved[j] for j in derivative.needs]
     share = derivative.fn(g, *values, **derivative.keywords(node.meta, node.parents[i].shape, i))
     if not (careful and derivative.local):
