@@ -108,12 +108,12 @@ class Vocabulary:
 
         `Corpus.read` does this and encodes the corpus in the same pass.
         """
-        number = _in_order_of_appearance()
-        counts = np.zeros(0, np.int64)
+        number, counts = _in_order_of_appearance(), np.zeros(0, np.int64)
         for ids, _ in numbered(source, lambda tokens: map(number.__getitem__, tokens)):
-            before, counts = counts, np.bincount(ids, minlength=len(counts))
-            counts[: len(before)] += before
-        return cls.from_counts(dict(zip(number, counts.tolist(), strict=True)), min_count)
+            if len(counts) < len(number):
+                counts = np.append(counts, np.zeros(len(number), np.int64))  # or more
+            np.add.at(counts, ids, 1)
+        return cls.from_counts(dict(zip(number, counts.tolist(), strict=False)), min_count)
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], min_count: int = 5) -> Vocabulary:

@@ -142,8 +142,8 @@ class KnownWords:
         first = np.flatnonzero((letters == 0xC2) | (letters - 0xE1 < 3))
         two = letters[first].astype(int) * 256 + letters[first + 1]
         for length, code in (2, two), (3, two * 256 + letters[first + 2]):
-            for place in first[np.isin(code, WIDE_SPACE)]:
-                space[place : place + length] = True
+            places = first[np.isin(code, WIDE_SPACE)]
+            space[places[:, None] + np.arange(length)] = True
         return space
 
     @staticmethod
