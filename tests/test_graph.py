@@ -215,6 +215,17 @@ def test_shares_of_a_gradient_are_added_up_in_the_memory_of_one_of_them(f):
     assert peak < 1.1 * x.data.nbytes
 
 
+@pytest.mark.parametrize("w", [np.array([3.0, 4.0]), np.array([3.0, 4.0], np.float32)], ids=str)
+def test_a_saved_constant_is_not_added_to_where_a_rule_returns_it(w):
+    product = tg.rule(lambda x, w: x * w, x=lambda g, w: w if (g == 1).all() else g * w, w=None)
+    x = leaf()
+    loss = (x + product(x, w)).sum()
+    for _ in range(2):
+        x.zero_grad()
+        loss.backward()
+        assert x.grad.tolist() == [4, 5]
+
+
 def test_the_seed_is_not_written_to_and_not_kept():
     x, seed = leaf(), np.array([1.0, 2.0])
     (x + 0.0).backward(seed)

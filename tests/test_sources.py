@@ -13,7 +13,7 @@ from hypothesis import example, given, strategies as st
 
 from tinygrad_w2v.word2vec import sources
 from tinygrad_w2v.word2vec.corpus import Corpus, Vocabulary
-from tinygrad_w2v.word2vec.sources import KnownWords, blocks_of, sentences_of
+from tinygrad_w2v.word2vec.sources import KnownWords, sentences_of
 
 from .test_corpus import words_of
 
@@ -31,8 +31,8 @@ near = st.text("ab\0", min_size=1, max_size=20) | st.text("é漢", min_size=1, m
 
 
 @given(st.lists(st.lists(near), max_size=6), st.integers(1, 6), st.integers(0, 3))
-@example([["a", "a\0", "\0", "\0" * 8, "\0" * 15, "\0" * 16]] * 2, 12, 0)
-@example([["a" * n for n in range(1, 20)]] * 2, 12, 0)
+@example([["a", "a\0", "\0", *("\0" * n for n in (8, 16, 23, 24))]] * 2, 12, 0)
+@example([["a" * n for n in range(1, 28)]] * 2, 12, 0)
 @example([["a" * 300, "a" * 44, "a" * 255]] * 2, 12, 0)  # 300 and 44 are equal in one byte
 def test_every_word_is_taken_for_itself_whatever_the_table_holds(blocks, bits, growth):
     distinct = list(dict.fromkeys(word for block in blocks for word in block))
@@ -46,7 +46,7 @@ def test_every_word_is_taken_for_itself_whatever_the_table_holds(blocks, bits, g
         patch.setattr(sources, "PLACES", range(bits, bits + growth + 1))
         words = KnownWords(look_up)
         for block in blocks:
-            ids, _ = words.numbered(" ".join(block).encode())
+            ids, *_ = words.numbered(" ".join(block).encode())
             assert [distinct[i] for i in ids] == block
     assert set(asked) == set(distinct)
 
@@ -63,8 +63,8 @@ def test_only_new_words_are_asked_for_but_for_long_ones_and_some_that_share_a_pl
         some = list(map(str, range(start, start + 1000)))
         assert ask(*some) == some
         assert len(ask(*some)) < 500
-    assert ask("7" * 15, "8" * 16) == ["7" * 15, "8" * 16]
-    assert ask("7" * 15, "8" * 16) == ["8" * 16]
+    assert ask("7" * 23, "8" * 24) == ["7" * 23, "8" * 24]
+    assert ask("7" * 23, "8" * 24) == ["8" * 24]
 
 
 def test_the_white_space_of_a_file_is_that_of_python():
@@ -89,13 +89,52 @@ def test_what_is_cut_by_the_buffer_of_a_file_is_whole(a_file, shift):
     assert words_of(Corpus.read(a_file, 1)) == [[word] for word in text.split()]
 
 
-def test_a_word_of_any_length_is_read_in_linear_time(a_file):
+@pytest.fixture
+def texts(monkeypatch):
+    """The texts that are split, with how many bytes of each are left over."""
+    seen, split = [], KnownWords.numbered
+
+    def numbered(self, text, more=False):
+        found = split(self, text, more)
+        seen.append((len(text), len(found[2])))
+        return found
+
+    monkeypatch.setattr(KnownWords, "numbered", numbered)
+    return seen
+
+
+def test_a_word_of_any_length_is_read_in_linear_time(a_file, texts, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK", 1)
     a_file.write_text("x" * 100_000)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "BLOCK", 1)
-        blocks = list(blocks_of(a_file))
-    assert len(blocks) < 20  # every one copies what is read of the word: it must double
-    assert blocks == [b""] * (len(blocks) - 1) + [b"x" * 100_000]
+    assert words_of(Corpus.read(a_file, 1)) == [["x" * 100_000]]
+    assert len(texts) < 20  # every one copies what is read of the word: it must double
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\x1c", "\xa0", "\x85", "\u3000", "\u2028"])
+def test_a_text_is_cut_at_white_space_of_any_kind(a_file, texts, monkeypatch, space):
+    monkeypatch.setattr(sources, "BLOCK", 1000)
+    a_file.write_text(f"ab{space}" * 10_000, encoding="utf-8", newline="")
+    assert len(Corpus.read(a_file, 1)) == 10_000
+    assert max(size for size, _ in texts) < 2000
+    assert max(cut for _, cut in texts) < 5
+
+
+def test_small_files_are_split_together(tmp_path, texts):
+    for k in range(50):
+        (tmp_path / f"{k:02}").write_text(f"file {k}")
+    assert words_of(Corpus.read(tmp_path, 1)) == [["file", str(k)] for k in range(50)]
+    assert len(texts) == 1
+
+
+def test_a_file_of_nothing_but_a_byte_order_mark_or_a_part_of_one_has_no_words(tmp_path):
+    for k, content in enumerate([b"", b"\xef", b"\xef\xbb", b"\xef\xbb\xbf", b"\xefa", b"a"]):
+        (tmp_path / str(k)).write_bytes(content)
+    assert words_of(Corpus.read(tmp_path, 1)) == [["\ufffda"], ["a"]]
+
+
+def test_where_lines_end_is_said_once():
+    words = KnownWords(lambda words: map(len, words))
+    assert words.numbered(b"\r\n\na b\r\n\r\nc\n")[1].tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize(("ending", "opener"), [(".txt", open), *PACKERS.items()])

@@ -147,7 +147,7 @@ def record(rule: Rule, operands: tuple[Any, ...], meta: dict[str, Any]) -> Any:
         if leaf:
             versions.append((leaf, leaf.version))
         elif value is not out and type(value) is np.ndarray and not isinstance(operands[j], Traced):
-            value = value.copy()  # the caller's array, which the caller may change
+            value = value.copy()[...]  # the caller may change it; a view is nobody's to add to
         saved[j] = value if type(value) in _SCALARS or value.dtype is out.dtype else rule.suited(
             value, j, out.dtype)
     if meta:

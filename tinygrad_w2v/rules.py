@@ -95,7 +95,7 @@ class Rule:
         """Give operand j in the type of the result, in which rules compute, but ids and masks."""
         if value.dtype in (bool, dtype) or not self.derivative(j):
             return value
-        return value.astype(np.promote_types(value.dtype, dtype))
+        return value.astype(np.promote_types(value.dtype, dtype))[...]  # a view: see `record`
 
     def bind(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Tell operands from keywords, however written; refuse what no derivative knows of."""

@@ -36,10 +36,11 @@ ARCHIVES = (".zip", ".zst", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2"
 WIDE_SPACE = np.array([int.from_bytes(chr(code).encode()) for code in (
     0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)])
 FIRST_BYTES = np.array([(1 << 8 * k) - 1 for k in range(9)], np.uint64)  # of 8, by how many
-SHORT = 16  # bytes; shorter words have a place in the table
-PLACES = range(12, 21)  # bits: the table has 2¹² to 2²⁰ places, 20 bytes each
+PARTS = 3  # numbers of 8 bytes that a word in the table is made of, its length among them
+SHORT = 8 * PARTS  # bytes; shorter words have a place in the table
+PLACES = range(12, 21)  # bits: the table has 2¹² to 2²⁰ places, 28 bytes each
 MIX = 0x9E3779B97F4A7C15  # 2⁶⁴ over the golden ratio: products spread over their upper bits
-NOWHERE = 0xFF << 56  # the second number of a word that is too long for the table
+NOWHERE = 0xFF << 56  # the last number of a word that is too long for the table
 
 
 def numbered(source: Source, look_up: LookUp) -> Iterator[Piece]:
@@ -71,24 +72,38 @@ class TextFiles:
         self.paths = paths
 
     def numbered(self, look_up: LookUp) -> Iterator[Piece]:
-        """Their words, block by block: lines may be longer than memory."""
-        words = KnownWords(look_up)
+        """Their words, many at a time: lines, and texts, may be longer than memory."""
+        words, held, size = KnownWords(look_up), [b""], 0
+        for block in self.blocks():
+            held.append(block)
+            size += len(block)
+            if size >= max(BLOCK, 2 * len(held[0])):  # linear time for any length of a word
+                ids, ends, cut = words.numbered(b"".join(held), more=True)
+                yield ids, ends
+                held, size = [cut], len(cut)
+        yield words.numbered(b"".join(held))[:2]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Their bytes, as they come, a line's end behind each file."""
         for path in self.paths:
-            for text in blocks_of(path):
-                yield words.numbered(text)
-            yield np.empty(0, np.int32), np.zeros(1, np.int64)  # a sentence ends with its file
+            with _opened(path) as file:
+                mark = file.read(len(codecs.BOM_UTF8))
+                yield b"" if codecs.BOM_UTF8.startswith(mark) else mark
+                while block := file.read(BLOCK):
+                    yield block
+            yield b"\n"
 
 
 class KnownWords:
     r"""The words met so far, many of which are looked up at once: a table in front of `look_up`.
 
-    A word of less than 16 bytes is two numbers: its first 8 bytes, and the others with its length.
-    They say where in the table it stands, and, compared with what stands there, whether it does.
-    A word that is new, too long, or has its place taken by an earlier one is asked of `look_up`.
+    A word of less than 24 bytes is three numbers, of its bytes and its length. They say where in
+    the table it stands, and, compared with what stands there, whether it does. A word that is new,
+    too long, or has its place taken by an earlier one is asked of `look_up`.
 
     >>> words = KnownWords(lambda words: map(["be", "or", "to"].index, words))
     >>> words.numbered(b"to be or\nto be")
-    (array([2, 0, 1, 2, 0], dtype=int32), array([3]))
+    (array([2, 0, 1, 2, 0], dtype=int32), array([3]), b'')
     """
 
     def __init__(self, look_up: LookUp):
@@ -98,75 +113,77 @@ class KnownWords:
     def clear(self, bits: int) -> None:
         """Forget all words, and have 2^bits places for others."""
         self.bits, self.used = bits, 0
-        self.low, self.high = np.zeros((2, 1 << bits), np.uint64)  # no word has two zeros
+        self.words = np.zeros((PARTS, 1 << bits), np.uint64)  # an empty place has the length 0
         self.ids = np.zeros(1 << bits, np.int32)
 
-    def numbered(self, text: bytes) -> Piece:
-        """Split UTF-8 into words as `str.split` does, and number them."""
+    def numbered(self, text: bytes, more: bool = False) -> tuple[Array, Array, bytes]:
+        """Split UTF-8 into words as `str.split` does; give their ids, and where lines end.
+
+        If there is `more` to come, a last word with nothing behind it is left over, and given too.
+        """
         letters = np.frombuffer(b"".join((b" ", text, b" " * SHORT)), np.uint8)
         space = self.spaces(letters)
         edges = np.flatnonzero(space[1:] != space[:-1]) + 1
+        lines = np.flatnonzero((letters == 10) | (letters == 13))
+        cut = b""
+        if more and len(edges) and edges[-1] == len(text) + 1:
+            cut, edges = text[edges[-2] - 1 :], edges[:-2]
         starts, stops = edges[::2], edges[1::2]
-        low, high = self.keys(letters, starts, stops - starts)
-        places = self.places(low, high)
+        word = self.parts(letters, starts, stops - starts)
+        places = self.places(word)
         ids = self.ids[places]
-        new = np.flatnonzero((self.low[places] != low) | (self.high[places] != high))
-        words = [text[start - 1 : stop - 1].decode(errors="replace") for start, stop in zip(
-            starts[new].tolist(), stops[new].tolist(), strict=True)]
-        ids[new] = np.fromiter(self.look_up(words), np.int32, len(new))
-        self.remember(low[new], high[new], ids[new])
-        return ids, np.searchsorted(starts, np.flatnonzero((letters == 10) | (letters == 13)))
+        new = np.flatnonzero((self.words[:, places] != word).any(axis=0))
+        if new.size:
+            strings = [text[start - 1 : stop - 1].decode(errors="replace") for start, stop in zip(
+                starts[new].tolist(), stops[new].tolist(), strict=True)]
+            ids[new] = np.fromiter(self.look_up(strings), np.int32, len(new))
+            self.remember(word[:, new], ids[new])
+        return ids, np.unique(np.searchsorted(starts, lines)), cut
 
-    def places(self, low: Array, high: Array) -> Array:
+    def places(self, words: Array) -> Array:
         """Say where in the table words would stand."""
-        places: Array = ((low ^ high * MIX) * MIX >> 64 - self.bits).astype(np.intp)
+        mixed = words[0]
+        for part in words[1:]:
+            mixed = mixed * MIX ^ part
+        places: Array = (mixed * MIX >> 64 - self.bits).astype(np.intp)
         return places
 
-    def remember(self, low: Array, high: Array, ids: Array) -> None:
+    def remember(self, words: Array, ids: Array) -> None:
         """Put words into the table, where there is room; the first of those for one place."""
-        places = self.places(low, high)
-        free = np.flatnonzero((self.high[places] == 0) & (high != NOWHERE))
+        places = self.places(words)
+        free = np.flatnonzero((self.words[-1, places] == 0) & (words[-1] != NOWHERE))
         places, first = np.unique(places[free], return_index=True)
-        first = free[first]
-        self.low[places], self.high[places], self.ids[places] = low[first], high[first], ids[first]
+        self.words[:, places], self.ids[places] = words[:, free[first]], ids[free[first]]
         self.used += len(places)
         if 4 * self.used > len(self.ids) and self.bits + 1 in PLACES:
-            low, high, ids = self.low, self.high, self.ids
+            words, ids, known = self.words, self.ids, self.words[-1] > 0
             self.clear(self.bits + 1)
-            self.remember(low[high > 0], high[high > 0], ids[high > 0])
+            self.remember(words[:, known], ids[known])
 
     @staticmethod
     def spaces(letters: Array) -> Array:
         """Say which bytes are white space."""
         space: Array = (letters - 9 < 5) | (letters - 28 < 5)  # \t\n\v\f\r, separators, the blank
         first = np.flatnonzero((letters == 0xC2) | (letters - 0xE1 < 3))
-        two = letters[first].astype(int) * 256 + letters[first + 1]
-        for length, code in (2, two), (3, two * 256 + letters[first + 2]):
-            places = first[np.isin(code, WIDE_SPACE)]
-            space[places[:, None] + np.arange(length)] = True
+        if first.size:
+            two = letters[first].astype(int) * 256 + letters[first + 1]
+            for length, code in (2, two), (3, two * 256 + letters[first + 2]):
+                places = first[np.isin(code, WIDE_SPACE)]
+                space[places[:, None] + np.arange(length)] = True
         return space
 
     @staticmethod
-    def keys(letters: Array, starts: Array, lengths: Array) -> tuple[Array, Array]:
-        """Give the two numbers of each word."""
+    def parts(letters: Array, starts: Array, lengths: Array) -> Array:
+        """Give the numbers of words, (PARTS, words): their bytes; the last has the length, too."""
         eight = np.ndarray(len(letters) - 7, "<u8", letters, strides=(1,))  # from each byte on
-        low = eight[starts] & FIRST_BYTES[np.minimum(lengths, 8)]
-        high = lengths.astype(np.uint64) << 56
-        more = np.flatnonzero(lengths > 8)
-        high[more] |= eight[starts[more] + 8] & FIRST_BYTES[np.minimum(lengths[more] - 8, 7)]
-        high[lengths >= SHORT] = NOWHERE
-        return low, high
-
-
-def blocks_of(path: Path) -> Iterator[bytes]:
-    """Read a text in blocks that cut no word."""
-    with _opened(path) as file:
-        cut = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-        while block := file.read(max(BLOCK, len(cut))):  # linear time for any length of a word
-            text = cut + block
-            cut = b"" if text[-1:].isspace() else text.rsplit(maxsplit=1)[-1]
-            yield text.removesuffix(cut)
-        yield cut
+        parts = np.zeros((PARTS, len(starts)), np.uint64)
+        for k, part in enumerate(parts):
+            there = np.flatnonzero(lengths > 8 * k) if k else slice(None)
+            part[there] = eight[starts[there] + 8 * k] & FIRST_BYTES[
+                np.minimum(lengths[there] - 8 * k, 8)]
+        parts[-1] |= lengths.astype(np.uint64) << 56
+        parts[-1, lengths >= SHORT] = NOWHERE
+        return parts
 
 
 @contextmanager
