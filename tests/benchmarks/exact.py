@@ -12,7 +12,7 @@ and a bound for what a Tensor could reach. The second table has, after each pass
 optimiser, E1 a pair of words (the mean over the pass), and at the end E1 itself and how far from an
 optimum it is: the mean length of the gap of E6, observed minus expected context vector, over the
 spread of the context vectors; the same for the centre vectors by which a row of U moves. Both are 0
-at an optimum.
+at an optimum. With --passes 0 there is no second table.
 
 With --fold K … there is another table instead: E1 is summed over the K most frequent words, and the
 rest of the --words are folded in. Counts are those of the whole text, of all words that occur 5

@@ -524,7 +524,7 @@ op("squeeze",     np.squeeze,        _draw_squeeze)
 op("broadcast_to", np.broadcast_to,  _draw_broadcast_to)
 op("flip",        np.flip,           _draw_flip)
 op("roll",        np.roll,           _draw_roll)
-op("pad",         twins.pad,         _draw_pad)
+op("pad",         np.pad,            _draw_pad)
 op("concatenate", lambda *xs, axis: np.concatenate(xs, axis), _draw_join,
    lambda *xs, axis: tg.concatenate(xs, axis), code="tg.concatenate([{every}], axis={axis})")
 op("concatenate flat", lambda *xs, axis: np.concatenate(xs, axis), _draw_join_flat,

@@ -104,11 +104,6 @@ def scatter(x: Any, ids: Any, shape: Any, axis: int = 0) -> Any:
     return out
 
 
-def pad(x: Any, pad_width: Any, **keywords: Any) -> Any:
-    """Put constants around x."""
-    return np.pad(x, pad_width, **keywords)
-
-
 def analytic_abs(x: Any) -> Any:
     """Give |x| of a Tensor of complex numbers, without their modulus."""
     return tg.where(x > 0, x, -x)
